@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * What the BPF programs write and the worker reads. This file is compiled into both, so it holds
+ * nothing but fixed-width fields, explicit padding and asserts.
+ *
+ * A record is one TCP connection at one moment: at its end (a close record) or when a snapshot
+ * passed it (a snapshot record); both have the same layout. Close records travel in batches: a
+ * CPU fills its batch in an array that the worker maps, and a full batch leaves whole through
+ * that CPU's perf ring. All numbers are in host byte order; addresses are in network order.
+ *
+ * A change here changes RECORD_ABI: the handoff refuses a worker of another ABI. The hash that
+ * is compared is made by the build from this file's text.
+ */
+#ifndef SOCKWARDEN_PROTO_RECORD_H
+#define SOCKWARDEN_PROTO_RECORD_H
+
+#ifndef __bpf__
+#include <linux/types.h>
+#include <stddef.h>
+#endif
+
+#define RECORD_VERSION 1
+#define RECORD_BATCH_CAPACITY 16
+#define RECORD_COMM_BYTES 16
+#define RECORD_CGROUP_PATH_BYTES 256
+/* struct conn_batches is one array value per possible CPU; the array is sized at load. */
+#define RECORD_CPUS_MAX 1024
+
+enum record_kind {
+	RECORD_KIND_CLOSE = 1,	  /* struct conn_record: the connection's final numbers */
+	RECORD_KIND_SNAPSHOT = 2, /* struct conn_record: a live connection */
+	RECORD_KIND_BATCH = 3,	  /* struct conn_batch: up to RECORD_BATCH_CAPACITY close records */
+	RECORD_KIND_LONE = 4,	  /* struct conn_lone: one close record outside the batch order */
+	RECORD_KIND_CGROUP = 5,	  /* struct cgroup_record */
+};
+
+enum record_family {
+	RECORD_FAMILY_IPV4 = 4, /* also IPv4-mapped IPv6 (RFC 4291 2.5.5.2) */
+	RECORD_FAMILY_IPV6 = 6,
+};
+
+enum record_direction {
+	RECORD_DIRECTION_UNKNOWN = 0,
+	RECORD_DIRECTION_OUTGOING = 1,
+	RECORD_DIRECTION_INCOMING = 2,
+};
+
+/* Where a record's process facts were taken from. */
+enum record_pid_source {
+	RECORD_PID_NONE = 0,	 /* not known: pid, uid, comm, cgroup_id, start_ns are 0 */
+	RECORD_PID_CONNECT = 1,	 /* the caller of connect() */
+	RECORD_PID_ACCEPT = 2,	 /* the caller of accept() */
+	RECORD_PID_LISTENER = 3, /* the caller of listen() on the socket that accepted it */
+	RECORD_PID_CLOSE = 4,	 /* the process that closed it or shut it down */
+	RECORD_PID_SEED = 5,	 /* a holder of its descriptor when tracing began */
+};
+
+/* Bits of struct conn_record.flags. */
+enum record_flag {
+	RECORD_ESTABLISHED = 1 << 0, /* the three-way handshake was completed */
+	RECORD_FIN_RECEIVED = 1 << 1,
+	RECORD_FIN_ACKED = 1 << 2,	/* our FIN was acknowledged */
+	RECORD_SECOND_CHANCE = 1 << 3,	/* reported when the socket was destroyed, not at CLOSE */
+	RECORD_NO_FACTS = 1 << 4,	/* no facts were stored: opened_ns and the process are unknown */
+	RECORD_PREEXISTING = 1 << 5,	/* the connection is older than the tracer: opened_ns is 0 */
+	RECORD_CLOSED_LOCALLY = 1 << 6, /* CLOSE was entered by the owning process itself */
+};
+
+/*
+ * One connection at one moment. The byte counters are payload only: the SYN and FIN that the
+ * kernel's tcp_sock.bytes_acked and bytes_received include are already taken out.
+ */
+struct conn_record {
+	__u8 kind;	 /* enum record_kind: CLOSE or SNAPSHOT */
+	__u8 version;	 /* RECORD_VERSION */
+	__u8 family;	 /* enum record_family */
+	__u8 direction;	 /* enum record_direction */
+	__u8 pid_source; /* enum record_pid_source */
+	__u8 tcp_state;	 /* linux/tcp_states.h; of a close record: the state before CLOSE */
+	__u8 flags;	 /* enum record_flag */
+	__u8 pad0;
+	__u64 id;	      /* socket cookie, its top 16 bits xored with the socket's reuse count */
+	__u64 opened_ns;      /* CLOCK_MONOTONIC: SYN sent or child socket made; 0: unknown */
+	__u64 at_ns;	      /* CLOCK_MONOTONIC: when this record was written */
+	__u64 sent_bytes;     /* payload that the peer acknowledged */
+	__u64 recv_bytes;     /* payload that arrived in order */
+	__u64 cgroup_id;      /* of the process, in the default (v2) hierarchy */
+	__u64 start_ns;	      /* CLOCK_BOOTTIME: start of the process */
+	__u32 sent_packets;   /* tcp_sock.segs_out: segments, those without payload included */
+	__u32 recv_packets;   /* tcp_sock.segs_in */
+	__u32 retransmits;    /* tcp_sock.total_retrans: segments */
+	__u32 srtt_us;	      /* smoothed RTT (RFC 6298); 0: never measured */
+	__u32 rttvar_us;      /* its mean deviation */
+	__u32 handshake_us;   /* SYN to SYN-ACK (outgoing), SYN-ACK to ACK (incoming); 0: unknown */
+	__u32 pid;	      /* thread group id in the initial pid namespace */
+	__u32 uid;	      /* in the initial user namespace */
+	__u32 netns;	      /* inode of the network namespace */
+	__u16 local_port;     /* 0: none was bound */
+	__u16 remote_port;
+	__u16 error; /* errno of the socket at its end; 0: none */
+	__u16 pad1;
+	__u32 pad2;
+	__u8 local_ip[16];  /* IPv4: the first four bytes, the rest 0 */
+	__u8 remote_ip[16]; /* the same */
+	char comm[RECORD_COMM_BYTES]; /* of the thread group leader, NUL-terminated */
+};
+
+/*
+ * A CPU's batch, and what leaves through its ring. Records below len never change while id is
+ * the same. Who reads the mapped batch reads id, len, records, then id again: if id moved on,
+ * the batch comes through the ring and what was read is thrown away.
+ */
+struct conn_batch {
+	__u8 kind;    /* RECORD_KIND_BATCH */
+	__u8 version; /* RECORD_VERSION */
+	__u16 cpu;
+	__u32 len;  /* records that are complete, 0..RECORD_BATCH_CAPACITY */
+	__u64 id;   /* counts this CPU's batches from 0, without holes */
+	__u64 busy; /* not 0 while a program writes: whoever finds that sends a lone record */
+	struct conn_record records[RECORD_BATCH_CAPACITY];
+};
+
+/* A close record that found its CPU's batch busy. */
+struct conn_lone {
+	__u8 kind;    /* RECORD_KIND_LONE */
+	__u8 version; /* RECORD_VERSION */
+	__u16 cpu;
+	__u32 pad0;
+	struct conn_record record;
+};
+
+/* A control group that some reported process was in; the cgroups iterator gives these. */
+struct cgroup_record {
+	__u8 kind;    /* RECORD_KIND_CGROUP */
+	__u8 version; /* RECORD_VERSION */
+	__u16 pad0;
+	__u32 pad1;
+	__u64 id;
+	char path[RECORD_CGROUP_PATH_BYTES]; /* from the root, NUL-terminated; a long one loses its head */
+};
+
+/*
+ * What the programs count, one per possible CPU in a mapped array. opened = closed + live, for
+ * the life of the array; the worker compares that with what reached it.
+ */
+struct conn_counters {
+	__u64 opened;	      /* connections that began, or were found at start or at their end */
+	__u64 closed;	      /* close records made, sent or not */
+	__u64 lone;	      /* of these: sent alone because the batch was busy */
+	__u64 ring_full;      /* close records given up: the ring had no room */
+	__u64 output_errors;  /* perf outputs refused; a batch is offered again with the next record */
+	__u64 storage_failed; /* facts that could not be stored (no memory or table full) */
+	__u64 second_chance;  /* close records made at tcp_destroy_sock */
+	__u64 no_facts;	      /* close records whose connection had no facts */
+};
+
+#define RECORD_ASSERT(expression) _Static_assert(expression, #expression)
+RECORD_ASSERT(sizeof(struct conn_record) == 160);
+RECORD_ASSERT(sizeof(struct conn_batch) == 24 + RECORD_BATCH_CAPACITY * 160);
+RECORD_ASSERT(sizeof(struct conn_lone) == 8 + 160);
+RECORD_ASSERT(sizeof(struct cgroup_record) == 16 + RECORD_CGROUP_PATH_BYTES);
+RECORD_ASSERT(sizeof(struct conn_counters) == 64);
+RECORD_ASSERT(__builtin_offsetof(struct conn_record, id) == 8);
+RECORD_ASSERT(__builtin_offsetof(struct conn_record, sent_packets) == 64);
+RECORD_ASSERT(__builtin_offsetof(struct conn_record, pid) == 88);
+RECORD_ASSERT(__builtin_offsetof(struct conn_record, local_port) == 100);
+RECORD_ASSERT(__builtin_offsetof(struct conn_record, local_ip) == 112);
+RECORD_ASSERT(__builtin_offsetof(struct conn_record, comm) == 144);
+RECORD_ASSERT(__builtin_offsetof(struct conn_batch, id) == 8);
+RECORD_ASSERT(__builtin_offsetof(struct conn_batch, records) == 24);
+RECORD_ASSERT(__builtin_offsetof(struct conn_lone, record) == 8);
+
+#endif
