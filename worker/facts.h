@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the worker can say about itself that is not a number that grows: who it is, what the
+ * kernel gave it, what its sandbox is. The loop keeps one of these up to date; meta.v1 and the
+ * status answer are written from it.
+ */
+#ifndef SOCKWARDEN_WORKER_FACTS_H
+#define SOCKWARDEN_WORKER_FACTS_H
+
+#include "proto/handoff.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define IDENTITY_HOST_BYTES 65	   /* HOST_NAME_MAX and its NUL */
+#define IDENTITY_INSTANCE_BYTES 17 /* 64 random bits in hex and the NUL */
+
+/* Who speaks in an event; fixed for the life of a worker. */
+struct identity {
+	char host[IDENTITY_HOST_BYTES];
+	char instance[IDENTITY_INSTANCE_BYTES];
+};
+
+struct worker_facts {
+	struct identity identity;
+	const char *version;	    /* PROJECT_VERSION */
+	uint64_t uptime_s;	    /* of the worker */
+	bool healthy;		    /* false: "bad" */
+	bool privd_alive;	    /* its socket is open and the last PING was answered */
+	uint32_t seccomp;	    /* as /proc/PID/status: 0 none, 2 filter */
+	uint32_t landlock_abi;	    /* that is enforced; 0: none */
+	uint32_t no_new_privs;	    /* prctl(2) PR_GET_NO_NEW_PRIVS */
+	char kernel[HANDOFF_KERNEL_BYTES]; /* as privd said, NUL-terminated */
+	uint32_t hook_count;		   /* of hooks, at most HANDOFF_HOOKS_MAX */
+	struct handoff_hook hooks[HANDOFF_HOOKS_MAX];
+};
+
+/* Fills in the host's name and a new random instance. Returns 0 or -errno. */
+int identity_init(struct identity *identity);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The two nng sockets on which the worker speaks: PUB on events.sock, REP on query.sock, both
+ * ipc, mode 0660 and of the process' own group. All threads and descriptors that nng will ever
+ * need exist when bus_open() returns. Sending never blocks: each subscriber has a queue of its own,
+ * and when that is full its oldest message goes (the subscriber sees the hole in seq). The number of
+ * subscribers is bounded, which bounds the memory; one more is refused.
+ *
+ * What a peer sends is untrusted: a subscriber that says anything is disconnected before its
+ * message is read, a request over BUS_REQUEST_BYTES_MAX is disconnected too.
+ */
+#ifndef SOCKWARDEN_WORKER_PUBLISH_BUS_H
+#define SOCKWARDEN_WORKER_PUBLISH_BUS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define BUS_EVENTS_SOCKET "events.sock"
+#define BUS_QUERY_SOCKET "query.sock"
+#define BUS_SUBSCRIBERS_MAX 32
+#define BUS_REQUEST_BYTES_MAX (64 * 1024)
+
+struct bus;
+
+/*
+ * Opens both sockets in the directory; queue is how many messages wait per subscriber, 1..8192.
+ * Stale sockets of a dead worker are replaced; -EADDRINUSE if a live one holds them. Returns 0
+ * and the caller owns *bus, or -errno (logged).
+ */
+int bus_open(struct bus **bus, const char *runtime_dir, unsigned queue);
+
+/* Subscribers that are connected now. */
+unsigned bus_subscribers(const struct bus *bus);
+
+static inline bool bus_has_subscribers(const struct bus *bus)
+{
+	return bus_subscribers(bus) != 0;
+}
+
+/* Whether a subscriber came since the last call; it should be told meta.v1. */
+bool bus_take_joined(struct bus *bus);
+
+/* Subscribers that were refused so far because there were BUS_SUBSCRIBERS_MAX already. */
+uint64_t bus_rejected(const struct bus *bus);
+
+/* Sends a message (which begins with its topic) to all subscribers; bytes are copied. */
+int bus_publish(struct bus *bus, const char *bytes, size_t length);
+
+/* Readable (level-triggered) while a request waits; for epoll. It stays the bus' own. */
+int bus_query_fd(const struct bus *bus);
+
+/*
+ * Takes a waiting request. Returns 0 and sets *bytes, good until the next bus_receive() or
+ * bus_reply(); -EAGAIN if none waits; another -errno if the socket is broken.
+ */
+int bus_receive(struct bus *bus, const char **bytes, size_t *length);
+
+/* Answers the request that was taken last; bytes are copied. Returns 0 or -errno. */
+int bus_reply(struct bus *bus, const char *bytes, size_t length);
+
+/* Closes both sockets and removes their files; at most 100 ms are given to queued messages. */
+void bus_close(struct bus *bus);
+
+#endif

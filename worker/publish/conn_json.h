@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One connection as the JSON object that conn.v1 and the snapshot answer hold: every key, in the
+ * same order always, null where a fact is not known.
+ */
+#ifndef SOCKWARDEN_WORKER_PUBLISH_CONN_JSON_H
+#define SOCKWARDEN_WORKER_PUBLISH_CONN_JSON_H
+
+#include "worker/conn/view.h"
+#include "worker/publish/json.h"
+
+/* No connection is longer, whatever its record holds (a path of 255 bytes that are all escaped). */
+#define CONN_JSON_BYTES_MAX 3072
+
+/*
+ * Appends the object. wall_offset_ns is CLOCK_REALTIME - CLOCK_MONOTONIC, which makes a record's
+ * times wall clock times.
+ */
+void conn_json_write(struct json *json, const struct conn_view *view, uint64_t wall_offset_ns);
+
+#endif
