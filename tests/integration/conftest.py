@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures: the daemons, and namespaces for the traffic.
+
+All test traffic lives in network namespaces that a test (or the session) made, so what others do
+on the machine at the same time is told apart by the namespace of each published connection.
+"""
+import os
+import re
+
+import pytest
+
+from harness import daemons
+from harness.netns import Netns
+
+
+def pytest_configure(config):
+    if os.geteuid() != 0:
+        pytest.exit("the integration tests need root: they load BPF programs and make namespaces",
+                    returncode=5)
+    daemons.ensure_users()
+
+
+@pytest.fixture(scope="session")
+def session_tracer(tmp_path_factory):
+    """The daemons that tests share; whoever stops or starves one makes an own pair."""
+    tracer = daemons.Tracer(tmp_path_factory.mktemp("shared"))
+    try:
+        yield tracer.start()
+    finally:
+        tracer.close()
+
+
+@pytest.fixture
+def tracer(session_tracer, request):
+    """The shared daemons, whose health and stream are looked at again after each test."""
+    tracer = session_tracer
+    assert tracer.privd.is_alive and tracer.worker.is_alive, "a test before this one broke a daemon"
+    yield tracer
+    assert tracer.privd.is_alive, f"privd ended: {tracer.privd.log()[-2000:]}"
+    assert tracer.worker.is_alive, f"worker ended: {tracer.worker.log()[-2000:]}"
+    assert tracer.events.broken is None, tracer.events.broken
+    assert not tracer.events.duplicates(), "published as closed twice"
+    assert not tracer.events.holes(), "messages are missing by their seq"
+
+
+@pytest.fixture
+def own_tracer(tmp_path):
+    """Makes daemons for one test: own_tracer(config={...}, privd_options=[...])."""
+    made = []
+
+    def make(**options):
+        tracer = daemons.Tracer(tmp_path, **options)
+        made.append(tracer)
+        return tracer
+
+    yield make
+    for tracer in made:
+        tracer.close()
+
+
+@pytest.fixture(scope="session")
+def box():
+    """A namespace for traffic over its loopback."""
+    namespace = Netns("box")
+    yield namespace
+    namespace.close()
+
+
+@pytest.fixture
+def netns():
+    """Makes namespaces for one test: netns("label")."""
+    made = []
+
+    def make(label="test"):
+        namespace = Netns(label)
+        made.append(namespace)
+        return namespace
+
+    yield make
+    for namespace in made:
+        namespace.close()
+
+
+def pytest_terminal_summary(terminalreporter):
+    """One line that tests/run.sh and the virtual machines read, and every skip with its reason."""
+    stats = terminalreporter.stats
+    count = {kind: len(stats.get(kind, ())) for kind in ("passed", "failed", "error", "skipped")}
+    for report in stats.get("skipped", ()):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
+        terminalreporter.write_line(
+            f"SKIP {report.nodeid}: {re.sub(r'^Skipped: ', '', reason)}")
+    terminalreporter.write_line(
+        f"integration: {count['passed']} passed, {count['failed'] + count['error']} failed, "
+        f"{count['skipped']} skipped")

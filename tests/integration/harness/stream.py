@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A subscriber: nngcat writes what it receives into a pipe, a thread parses it.
+
+nngcat's raw output has no delimiters between messages, so what is parsed is a stream of
+`<topic> <JSON object>`.
+"""
+import fcntl
+import json
+import os
+import subprocess
+import threading
+import time
+
+from harness.scale import SLOW
+
+F_SETPIPE_SZ = 1031
+PIPE_BYTES = 1 << 20
+
+
+class Subscriber:
+    """Messages of some topics, in the order of their arrival."""
+
+    def __init__(self, events_path, topics=("conn.v1 ", "meta.v1 ")):
+        command = ["nngcat", "--sub", "--async", "--dial", f"ipc://{events_path}"]
+        for topic in topics:
+            command += ["--subscribe", topic]
+        reading, writing = os.pipe()
+        fcntl.fcntl(writing, F_SETPIPE_SZ, PIPE_BYTES)
+        self._process = subprocess.Popen(
+            command + ["--raw"], stdin=subprocess.DEVNULL, stdout=writing,
+            stderr=subprocess.DEVNULL)
+        os.close(writing)
+        self._pipe = reading
+        self._condition = threading.Condition()
+        self.messages = []  # (topic, object)
+        self.closed = []  # every closed connection of conn.v1
+        self.active = []  # every active one
+        self.broken = None  # text that could not be parsed
+        self._thread = threading.Thread(target=self._read, daemon=True)
+        self._thread.start()
+
+    def _read(self):
+        decoder = json.JSONDecoder()
+        text = ""
+        pending = b""
+        while True:
+            chunk = os.read(self._pipe, PIPE_BYTES)
+            if not chunk:
+                break
+            pending += chunk
+            try:
+                text += pending.decode("utf-8")
+                pending = b""
+            except UnicodeDecodeError as error:
+                if len(pending) - error.start > 4:
+                    self.broken = f"not UTF-8: {pending[error.start:error.start + 40]!r}"
+                    return
+                text += pending[:error.start].decode("utf-8")
+                pending = pending[error.start:]
+            position = 0
+            while position < len(text):
+                space = text.find(" ", position)
+                if space < 0:
+                    break
+                try:
+                    value, end = decoder.raw_decode(text, space + 1)
+                except json.JSONDecodeError:
+                    if len(text) - position > 1 << 17:
+                        self.broken = text[position:position + 200]
+                        return
+                    break
+                self._take(text[position:space], value, end - position)
+                position = end
+            text = text[position:]
+
+    def _take(self, topic, value, length):
+        value["_length"] = length
+        with self._condition:
+            self.messages.append((topic, value))
+            if topic == "conn.v1":
+                for connection in value["connections"]:
+                    connection["_ts_ns"] = int(value["ts_ns"])
+                    connection["_instance"] = value["instance"]
+                    kept = self.closed if connection["state"] == "closed" else self.active
+                    kept.append(connection)
+            self._condition.notify_all()
+
+    def topic(self, name):
+        """All messages of a topic, by its name without the space."""
+        with self._condition:
+            return [value for topic, value in self.messages if topic == name]
+
+    def wait(self, condition, seconds, what):
+        """Waits until condition() is true, looking again at each message; returns its value."""
+        end = time.monotonic() + seconds * SLOW
+        with self._condition:
+            while True:
+                value = condition()
+                if value:
+                    return value
+                assert self.broken is None, f"unparsable output: {self.broken}"
+                left = end - time.monotonic()
+                if left <= 0:
+                    raise TimeoutError(f"not within {seconds * SLOW:g} s: {what}")
+                self._condition.wait(min(left, 0.5))
+
+    def closed_where(self, condition):
+        """The closed connections so far for which condition holds."""
+        with self._condition:
+            return [c for c in self.closed if condition(c)]
+
+    def wait_closed(self, condition, count=1, seconds=5):
+        """Waits for so many closed connections for which condition holds."""
+        try:
+            return self.wait(
+                lambda: (lambda found: found if len(found) >= count else None)(
+                    [c for c in self.closed if condition(c)]),
+                seconds, f"{count} closed connections")
+        except TimeoutError as error:
+            found = self.closed_where(condition)
+            raise TimeoutError(f"{error}: {len(found)} came: {found[:3]}") from None
+
+    def wait_active(self, condition, count=1, seconds=5):
+        """Waits for so many reports of active connections for which condition holds."""
+        return self.wait(
+            lambda: (lambda found: found if len(found) >= count else None)(
+                [c for c in self.active if condition(c)]),
+            seconds, f"{count} active connections")
+
+    def mark(self):
+        """A position: closed connections from here on are closed[mark:]."""
+        with self._condition:
+            return len(self.closed)
+
+    def holes(self):
+        """Messages that are missing by their seq: (topic, instance, seq before, seq after)."""
+        last = {}
+        found = []
+        with self._condition:
+            for topic, value in self.messages:
+                key = (topic, value["instance"])
+                if key in last and value["seq"] != last[key] + 1:
+                    found.append((*key, last[key], value["seq"]))
+                last[key] = value["seq"]
+        return found
+
+    def duplicates(self):
+        """Ids that were published as closed more than once."""
+        seen = set()
+        twice = set()
+        with self._condition:
+            for connection in self.closed:
+                (twice if connection["id"] in seen else seen).add(connection["id"])
+        return twice
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+        self._thread.join(5)
+        os.close(self._pipe)
