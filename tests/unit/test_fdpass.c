@@ -23,7 +23,7 @@ static unsigned open_descriptors(void)
 	unsigned count = 0;
 
 	cr_assert_not_null(folder);
-	while (readdir(folder)) /* NOLINT(concurrency-mt-unsafe) */
+	while (readdir(folder))
 		count++;
 	closedir(folder);
 	return count;

@@ -14,7 +14,8 @@ static const enum handoff_state states[] = {
 };
 /* No header, parts of one, every length of the table, one beside each, and the limits. */
 static const size_t lengths[] = {
-	0, 1, 7, 8, 9, 15, 16, 17, 23, 24, 25, 103, 104, 105, 335, 336, 337, 607, 608, 609, 1024, 1025,
+	0,   1,	  7,   8,   9,	 15,  16,  17,	23,  24,   25,
+	103, 104, 105, 335, 336, 337, 607, 608, 609, 1024, 1025,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -87,10 +88,10 @@ static bool type_judged_right(unsigned type)
 		for (size_t s = 0; s < COUNT(states); s++) {
 			for (unsigned fds = 0; fds <= 2; fds++) {
 				right = right &&
-					judged_right(&message, type, lengths[l], fds,
-						     directions[0], states[s]) &&
-					judged_right(&message, type, lengths[l], fds,
-						     directions[1], states[s]);
+					judged_right(&message, type, lengths[l], fds, directions[0],
+						     states[s]) &&
+					judged_right(&message, type, lengths[l], fds, directions[1],
+						     states[s]);
 			}
 		}
 	}

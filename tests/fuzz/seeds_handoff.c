@@ -1,0 +1,76 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes the seeds of fuzz_handoff into the folder that is its only argument: each row of the
+ * table as a message of its own, and one whole session.
+ */
+#include "proto/handoff.h"
+
+#include <stdio.h>
+#include <string.h>
+
+static int write_step(FILE *file, const struct handoff_row *row, bool advance)
+{
+	unsigned char message[HANDOFF_MESSAGE_MAX] = {0};
+	struct handoff_header header;
+	const unsigned char head[2] = {
+		(unsigned char)((row->direction == HANDOFF_TO_WORKER ? 1 : 0) | (advance ? 2 : 0)),
+		row->fds,
+	};
+
+	handoff_header_init(&header, (enum handoff_type)row->type);
+	memcpy(message, &header, sizeof(header));
+	return fwrite(head, sizeof(head), 1, file) == 1 &&
+			       fwrite(&row->length, sizeof(row->length), 1, file) == 1 &&
+			       fwrite(message, row->length, 1, file) == 1
+		       ? 0
+		       : -1;
+}
+
+static FILE *seed_open(const char *folder, const char *name)
+{
+	char path[512];
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "we");
+	if (!file)
+		perror(path);
+	return file;
+}
+
+static int write_row(const char *folder, const struct handoff_row *row)
+{
+	FILE *file = seed_open(folder, row->name);
+	int error = file ? write_step(file, row, false) : -1;
+
+	return file && fclose(file) == 0 ? error : -1;
+}
+
+static int write_session(const char *folder)
+{
+	FILE *file = seed_open(folder, "session");
+	int error = file ? 0 : -1;
+
+	for (size_t i = 0; i < handoff_table_count && !error; i++) {
+		const struct handoff_row *row = &handoff_table[i];
+
+		if (row->type != HANDOFF_REFUSED)
+			error = write_step(file, row,
+					   row->type == HANDOFF_WELCOME ||
+						   row->type == HANDOFF_GRANTS_END);
+	}
+	return file && fclose(file) == 0 ? error : -1;
+}
+
+int main(int argc, char **argv)
+{
+	if (argc != 2) {
+		fprintf(stderr, "usage: seeds_handoff FOLDER\n");
+		return 2;
+	}
+	for (size_t i = 0; i < handoff_table_count; i++) {
+		if (write_row(argv[1], &handoff_table[i]))
+			return 1;
+	}
+	return write_session(argv[1]) ? 1 : 0;
+}
