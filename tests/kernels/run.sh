@@ -1,0 +1,131 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Boots the kernels of kernels.conf under emulation and runs the integration tests in each.
+# README.md says how it works and how to look into a guest.
+
+set -uo pipefail
+# shellcheck source-path=SCRIPTDIR
+. "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
+. "$RIG/lib/machine.sh"
+
+usage() {
+	cat <<EOF
+usage: run.sh [options] [--pytest-args ARG...]
+
+  --build DIR        the build whose programs are tested (default: build/dev, then build)
+  --only A,B         only these series: $(kernel_series | paste -sd' ')
+  --jobs N           machines at a time (default: half of the processors, at least 1)
+  --limit S          seconds after which a machine is killed (default: 600)
+  --check-machine    run only the rig's own tests of the guests; needs no build
+  --prepare          fetch and make what the guests need, boot none
+  --refresh          look for newer kernels now
+  --pytest-args ...  all that follows goes to pytest in place of tests/integration
+
+Logs of the last run are in \$SOCKWARDEN_CACHE/kernels/logs (now $CACHE/logs).
+EOF
+}
+
+build='' only='' jobs='' limit=600 check_machine='' prepare='' pytest_args=()
+while (($#)); do
+	case $1 in
+	--build | --only | --jobs | --limit)
+		(($# > 1)) || die "$1 needs a value"
+		declare "${1#--}=$2"
+		shift
+		;;
+	--check-machine) check_machine=1 ;;
+	--prepare) prepare=1 ;;
+	--refresh) export REFRESH=1 ;;
+	--pytest-args)
+		shift
+		pytest_args=("$@")
+		break
+		;;
+	--help)
+		usage
+		exit 0
+		;;
+	*)
+		usage >&2
+		exit 2
+		;;
+	esac
+	shift
+done
+
+choose_series() {
+	local name
+	[[ -n $only ]] || { kernel_series && return; }
+	tr , '\n' <<<"$only" | while read -r name; do
+		[[ -n $(kernel_field "$name" 1) ]] || die "no series $name; there are: $(kernel_series | paste -sd' ')"
+		echo "$name"
+	done
+}
+
+choose_job() {
+	if [[ -n $check_machine ]]; then
+		pytest_args=(tests/kernels/guest/test_machine.py)
+		return
+	fi
+	if [[ -z $build ]]; then
+		build=$SOURCE_TREE/build
+		[[ -d $build/dev ]] && build=$build/dev
+	fi
+	for program in privd/sockwarden-privd worker/sockwarden-worker; do
+		[[ -x $build/$program ]] || die "no $program in $build; build first, or give --build DIR"
+	done
+	((${#pytest_args[@]})) || pytest_args=(tests/integration)
+}
+
+# one_kernel SERIES FOLDER: runs and prints the summary line; fails where anything did.
+one_kernel() {
+	local logs=$CACHE/logs/$1
+	if ! machine_run "$1" "$2" "$root" "$payload" "$logs" "$limit"; then
+		echo "kernel $(cat "$2/release"): $(cat "$logs/failure") ($(cat "$logs/seconds") s); console:"
+		tail -n 40 "$logs/console.log" "$logs/qemu.log" | sed 's/^/    /'
+		return 1
+	fi
+	python3 "$RIG/lib/summary.py" "$(cat "$2/release")" "$logs"
+}
+
+[[ $(id -u) == 0 ]] || die "must run as root: it installs packages and makes a root filesystem"
+mapfile -t series < <(choose_series)
+((${#series[@]})) || exit 1
+[[ -n $prepare ]] || choose_job
+mkdir -p "$CACHE" || die "cannot make $CACHE"
+host_install
+
+# Two runs may share a cache, but not make the same thing at once.
+exec {lock}>"$CACHE/lock"
+flock "$lock"
+root=$("$RIG/lib/rootfs.sh") || exit 1
+failed=0
+folders=()
+for name in "${series[@]}"; do
+	folder=$("$RIG/lib/kernel.sh" "$name") || failed=1
+	folders+=("$folder")
+done
+exec {lock}>&-
+[[ -n $prepare ]] && exit "$failed"
+
+payload=$(mktemp) || exit 1
+trap 'rm -f -- "$payload"' EXIT
+payload_make "$build" "$payload" pytest $((limit - 60)) "${pytest_args[@]}"
+
+: "${jobs:=$(($(nproc) > 1 ? $(nproc) / 2 : 1))}"
+running=0
+for i in "${!series[@]}"; do
+	[[ -n ${folders[i]} ]] || continue
+	if ((running >= jobs)); then
+		wait -n || failed=1
+		running=$((running - 1))
+	fi
+	one_kernel "${series[i]}" "${folders[i]}" &
+	running=$((running + 1))
+done
+while ((running > 0)); do
+	wait -n || failed=1
+	running=$((running - 1))
+done
+exit "$failed"
