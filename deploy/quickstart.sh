@@ -1,0 +1,261 @@
+#!/bin/bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Builds sockwarden, starts both of its processes and shows this machine's connections: a full
+# screen on a terminal, JSON Lines otherwise. Ctrl-C or SIGTERM stops everything that was started.
+# What stays: the packages, build/ and the two system users.
+set -euo pipefail
+
+readonly source_dir=$(cd "$(dirname "$0")/.." && pwd)
+build_dir=$source_dir/build
+runtime_dir=/run/sockwarden
+runtime_dir_is_ours=no
+scratch=
+privd=
+worker=
+viewer=
+
+usage()
+{
+	cat <<-END
+	usage: sudo deploy/quickstart.sh [--runtime-dir DIR] [--build-dir DIR]
+	  --runtime-dir DIR   where the sockets are (default /run/sockwarden)
+	  --build-dir DIR     where to build (default build/ in the source tree)
+	END
+}
+
+say()
+{
+	echo "quickstart: $*" >&2
+}
+
+# fail EXIT_CODE TEXT
+fail()
+{
+	say "$2"
+	exit "$1"
+}
+
+read_options()
+{
+	while [ $# -gt 0 ]; do
+		case $1 in
+		--runtime-dir|--build-dir)
+			[ $# -ge 2 ] || fail 2 "$1 needs a folder; see --help"
+			if [ "$1" = --runtime-dir ]; then
+				runtime_dir=$2
+			else
+				build_dir=$2
+			fi
+			shift 2
+			;;
+		--help)
+			usage
+			exit 0
+			;;
+		*)
+			fail 2 "unknown option '$1'; see --help"
+			;;
+		esac
+	done
+}
+
+check_machine()
+{
+	[ "$(id -u)" = 0 ] || fail 5 "loading BPF programs needs root: run sudo deploy/quickstart.sh"
+	[ -e /sys/kernel/btf/vmlinux ] ||
+		fail 4 "this kernel has no BTF (/sys/kernel/btf/vmlinux): boot one built with CONFIG_DEBUG_INFO_BTF"
+	# The worker's sockets are bound by their whole path; column 4 of a listening one has this flag.
+	if awk -v path="$runtime_dir/query.sock" \
+		'$8 == path && $4 == "00010000" { found = 1 } END { exit !found }' /proc/net/unix; then
+		fail 1 "sockwarden already runs in $runtime_dir: watch it with 'sockwarden top', or stop it first"
+	fi
+}
+
+install_packages()
+{
+	local missing=() package
+
+	if ! command -v dpkg-query apt-get >/dev/null; then
+		say "not a Debian system: deploy/packages.txt says what a build needs"
+		return
+	fi
+	while read -r package; do
+		[ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null)" = installed ] ||
+			missing+=("$package")
+	done < <(awk '$1 == "build" { print $2 }' "$source_dir/deploy/packages.txt")
+	[ ${#missing[@]} -gt 0 ] || return 0
+	say "installing ${missing[*]}"
+	export DEBIAN_FRONTEND=noninteractive
+	{ apt-get -q update && apt-get -q install -y --no-install-recommends "${missing[@]}"; } \
+		>"$scratch/apt.log" 2>&1 || {
+		tail -n 20 "$scratch/apt.log" >&2
+		fail 1 "apt-get could not install the packages above: install them by hand and start again"
+	}
+}
+
+# Runs a command as the owner of the source tree, so that no file of root's is left in it.
+as_owner()
+{
+	local owner
+
+	owner=$(stat -c %U "$source_dir")
+	if [ "$owner" = root ] || [ "$owner" = UNKNOWN ]; then
+		"$@"
+	else
+		runuser -u "$owner" -- "$@"
+	fi
+}
+
+build_quietly()
+{
+	if [ ! -e "$build_dir/CMakeCache.txt" ]; then
+		as_owner cmake -G Ninja -S "$source_dir" -B "$build_dir" \
+			-DCMAKE_BUILD_TYPE=Release -DSOCKWARDEN_TESTS=OFF || return
+	fi
+	as_owner cmake --build "$build_dir" \
+		--target sockwarden-privd sockwarden-worker sockwarden_cli
+}
+
+build()
+{
+	say "building in $build_dir"
+	build_quietly >"$scratch/build.log" 2>&1 || {
+		tail -n 20 "$scratch/build.log" >&2
+		fail 1 "the build failed; if $build_dir is from another checkout, remove it and start again"
+	}
+}
+
+make_user()
+{
+	getent passwd "$1" >/dev/null ||
+		useradd --system --user-group --no-create-home --home-dir / \
+			--shell /usr/sbin/nologin "$1"
+}
+
+make_users()
+{
+	if getent passwd sockwarden >/dev/null && getent passwd sockwarden-privd >/dev/null; then
+		return
+	fi
+	if command -v systemd-sysusers >/dev/null; then
+		systemd-sysusers "$source_dir/deploy/sockwarden.sysusers" 2>"$scratch/users.log" ||
+			fail 1 "systemd-sysusers: $(tail -n 1 "$scratch/users.log")"
+	else
+		make_user sockwarden
+		make_user sockwarden-privd
+	fi
+}
+
+is_alive()
+{
+	kill -0 "$1" 2>/dev/null
+}
+
+# wait_ready NAME PID: until its log says so; its last line tells why not.
+wait_ready()
+{
+	local log=$scratch/$1.log code=0 i
+
+	for ((i = 0; i < 300; i++)); do
+		if grep -qw ready "$log"; then
+			return
+		fi
+		if ! is_alive "$2"; then
+			wait "$2" || code=$?
+			fail "$((code ? code : 1))" "$1 did not start: $(tail -n 1 "$log")"
+		fi
+		sleep 0.05
+	done
+	fail 1 "$1 was not ready after 15 s: $(tail -n 1 "$log")"
+}
+
+# Sessions of their own keep the terminal's Ctrl-C away from the daemons: they are stopped in order.
+start_daemons()
+{
+	[ -d "$runtime_dir" ] || runtime_dir_is_ours=yes
+	setsid "$build_dir/privd/sockwarden-privd" --runtime-dir "$runtime_dir" \
+		</dev/null >"$scratch/privd.log" 2>&1 &
+	privd=$!
+	wait_ready privd "$privd"
+	# Open connections are told every second, not every 30.
+	echo '{"publish": {"interval_s": 1}}' >"$scratch/sockwarden.json"
+	setsid "$build_dir/worker/sockwarden-worker" --runtime-dir "$runtime_dir" \
+		--config "$scratch/sockwarden.json" </dev/null >"$scratch/worker.log" 2>&1 &
+	worker=$!
+	wait_ready worker "$worker"
+}
+
+# In the background, because a trap would have to wait for a command in the foreground.
+show()
+{
+	local verb=watch ended= code=0
+
+	if [ -t 0 ] && [ -t 1 ]; then
+		verb=top
+	else
+		say "ready"
+	fi
+	"$build_dir/cli/sockwarden" --runtime-dir "$runtime_dir" "$verb" <&3 &
+	viewer=$!
+	wait -n -p ended "$viewer" "$worker" "$privd" || code=$?
+	case $ended in
+	"$viewer")
+		viewer=
+		exit "$code"
+		;;
+	"$worker")
+		fail 1 "the worker ended: $(tail -n 1 "$scratch/worker.log")"
+		;;
+	"$privd")
+		fail 1 "privd ended: $(tail -n 1 "$scratch/privd.log")"
+		;;
+	esac
+}
+
+# stop PID: asks, waits up to 5 s, then insists.
+stop()
+{
+	local i
+
+	[ -n "$1" ] || return 0
+	kill -TERM "$1" 2>/dev/null || true
+	for ((i = 0; i < 100; i++)); do
+		is_alive "$1" || break
+		sleep 0.05
+	done
+	kill -KILL "$1" 2>/dev/null || true
+	wait "$1" 2>/dev/null || true
+}
+
+# The viewer first, then who reads, then who writes; then what they left.
+clean_up()
+{
+	trap '' INT TERM HUP
+	stop "$viewer"
+	stop "$worker"
+	stop "$privd"
+	if [ -n "$privd" ]; then
+		rm -f "$runtime_dir/privd.sock"
+		[ $runtime_dir_is_ours = no ] || rmdir "$runtime_dir" 2>/dev/null || true
+	fi
+	[ -z "$scratch" ] || rm -rf "$scratch"
+}
+
+main()
+{
+	read_options "$@"
+	check_machine
+	trap clean_up EXIT
+	trap 'exit 0' INT TERM HUP
+	scratch=$(mktemp -d /tmp/sockwarden-quickstart.XXXXXX)
+	chmod 0755 "$scratch"
+	install_packages
+	build
+	make_users
+	exec 3<&0
+	start_daemons
+	show
+}
+
+main "$@"
