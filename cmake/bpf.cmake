@@ -21,7 +21,8 @@ function(bpf_object name source)
 	add_custom_command(OUTPUT ${object}
 		COMMAND ${BPF_CLANG} -target bpf -mcpu=v3 -O2 -g -std=gnu17 -Wall -Wextra -Wshadow
 			-Werror -D__TARGET_ARCH_${BPF_ARCH} ${ARGN} -I${CMAKE_SOURCE_DIR}
-			-ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -fdebug-compilation-dir=.
+			-I/usr/include/${CMAKE_LIBRARY_ARCHITECTURE} -Wno-unused-parameter
+			-Wno-unused-function -ffile-prefix-map=${CMAKE_SOURCE_DIR}/= -fdebug-compilation-dir=.
 			-c ${CMAKE_CURRENT_SOURCE_DIR}/${source} -o ${object}
 		COMMAND ${LLVM_STRIP} -g ${object}
 		DEPENDS ${source} ${headers} ${CMAKE_SOURCE_DIR}/proto/record.h

@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Close records on their way out. A CPU's records gather in its batch, in an array that the worker
+ * maps; a full batch is copied into the CPU's perf ring in one piece.
+ *
+ * Who may write a batch: the program that took `busy`. Another program that runs on the CPU in
+ * between (an interrupt, or since tracing programs are preemptible another task) finds it taken
+ * and sends its record alone. A batch that the ring has no room for stays, full, and is offered
+ * again with the CPU's next record.
+ *
+ * Order of the stores, on which the worker's reading without locks rests: a record, then len;
+ * when the batch has left, len = 0, then id. x86 keeps the order of stores; elsewhere a full
+ * barrier stands before them.
+ */
+#ifndef SOCKWARDEN_BPF_BATCH_H
+#define SOCKWARDEN_BPF_BATCH_H
+
+#include "bpf/kernel.h"
+#include "proto/record.h"
+
+#ifdef __TARGET_ARCH_x86
+#define STORE_AFTER(place, value)                                                                  \
+	do {                                                                                       \
+		asm volatile("" ::: "memory");                                                     \
+		*(volatile __typeof__(place) *)&(place) = (value);                                 \
+		asm volatile("" ::: "memory");                                                     \
+	} while (0)
+#else
+#define STORE_AFTER(place, value) __sync_lock_test_and_set(&(place), (value))
+#endif
+
+/* The arrays have one value per possible CPU; their size is set at load. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct conn_batch);
+} batches SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct conn_counters);
+} counters SEC(".maps");
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
+	__uint(key_size, sizeof(u32));
+	__uint(value_size, sizeof(u32));
+} rings SEC(".maps");
+
+/* Adds one to a counter of this CPU; an interrupt in between does no harm. */
+#define COUNT(field)                                                                               \
+	do {                                                                                       \
+		u32 cpu_ = bpf_get_smp_processor_id();                                             \
+		struct conn_counters *counters_ = bpf_map_lookup_elem(&counters, &cpu_);           \
+		if (counters_)                                                                     \
+			__sync_fetch_and_add(&counters_->field, 1);                                \
+	} while (0)
+
+/* Takes the batch; false if another program on this CPU is at it. */
+static __always_inline bool batch_take(struct conn_batch *batch)
+{
+#ifdef CONN_FACTS_HASH
+	/* Kernels without exchanging atomics (before 5.12) run these programs unpreemptibly: who
+	 * comes in between is an interrupt, and has gone again before we go on. */
+	if (batch->busy)
+		return false;
+	STORE_AFTER(batch->busy, 1);
+	return true;
+#else
+	return __sync_lock_test_and_set(&batch->busy, 1) == 0;
+#endif
+}
+
+static __always_inline void batch_release(struct conn_batch *batch)
+{
+	STORE_AFTER(batch->busy, 0);
+}
+
+/* Sends a full batch; false: the ring has no room, and the batch stays as it is. */
+static __always_inline bool batch_send(void *ctx, struct conn_batch *batch)
+{
+	if (bpf_perf_event_output(ctx, &rings, BPF_F_CURRENT_CPU, batch, sizeof(*batch))) {
+		COUNT(output_errors);
+		return false;
+	}
+	STORE_AFTER(batch->len, 0);
+	STORE_AFTER(batch->id, batch->id + 1);
+	return true;
+}
+
+#endif

@@ -1,0 +1,616 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * TCP connections, seen at their changes of state and nowhere else: nothing here runs when data
+ * is sent or received, and nothing reads payload or a process' memory.
+ *
+ *   state_change   tp_btf/inet_sock_set_state   who opens, when it is established, the end
+ *   destroy        tp_btf/tcp_destroy_sock      the second chance for an end that was missed
+ *   accept_*       fexit or kretprobe           who accepts (where the kernel allows)
+ *   snapshot       iterator                     all live connections of all namespaces
+ *   seed_files     iterator                     at start: sockets of running processes
+ *   seed_orphans   iterator                     at start: connections that no process holds
+ *   list_cgroups   iterator                     paths of the control groups that were met
+ *
+ * Compiled twice: with socket storage, and with CONN_FACTS_HASH for kernels before 5.12.
+ */
+#include "bpf/batch.h"
+#include "bpf/facts.h"
+#include "bpf/kernel.h"
+#include "bpf/process.h"
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+
+/* Set by the loader when accepting processes are learnt by kretprobe, which cannot reach facts. */
+const volatile bool accept_by_kprobe SEC(".rodata.accept") = false;
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 16384);
+	__type(key, u64); /* address of the accepted socket */
+	__type(value, struct process);
+} accepted SEC(".maps");
+
+static __always_inline bool sock_is_tcp(const struct sock *sk)
+{
+	u16 family = READ(sk, __sk_common.skc_family);
+
+	return READ(sk, sk_protocol) == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
+}
+
+/* Begins a connection's facts at its first sight. Its process is filled in by the caller. */
+static __always_inline void facts_open(struct facts *facts, const struct sock *sk, u8 direction,
+				       u8 flags)
+{
+	/* A socket that is not new or cloned from a listener carried a connection before. */
+	if (facts->phase == FACTS_REPORTED)
+		facts->reused++;
+	facts->id = facts_id(sk, facts->reused);
+	facts->opened_ns = flags & RECORD_PREEXISTING ? 0 : bpf_ktime_get_ns();
+	facts->direction = direction;
+	facts->flags = flags;
+	facts->handshake_us = 0;
+	facts->fin_sent = 0;
+	facts->phase = FACTS_OPEN;
+	COUNT(opened);
+}
+
+/* Where only kretprobes see accept(): takes over what they noted. */
+static __always_inline void facts_adopt_accepted(struct facts *facts, const struct sock *sk)
+{
+	u64 key = (u64)sk;
+	struct process *process;
+
+	if (!accept_by_kprobe)
+		return;
+	if (facts->pid_source != RECORD_PID_LISTENER && facts->pid_source != RECORD_PID_NONE)
+		return;
+	process = bpf_map_lookup_elem(&accepted, &key);
+	if (!process)
+		return;
+	facts->process = *process;
+	facts->pid_source = RECORD_PID_ACCEPT;
+}
+
+static __always_inline bool ipv6_is_mapped(const u8 ip[16])
+{
+	const u32 *words = (const u32 *)ip;
+
+	return words[0] == 0 && words[1] == 0 && words[2] == bpf_htonl(0xffff);
+}
+
+/* Addresses and ports; IPv4-mapped ones as IPv4. */
+static __always_inline void record_tuple(struct conn_record *record, const struct tcp_sock *tp)
+{
+	const struct sock *sk = (const struct sock *)tp;
+	u32 *local = (u32 *)record->local_ip, *remote = (u32 *)record->remote_ip;
+
+	record->local_port = bpf_ntohs(READ(tp, inet_conn.icsk_inet.inet_sport));
+	record->remote_port =
+		bpf_ntohs(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_dport));
+	record->family = RECORD_FAMILY_IPV4;
+	if (READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_family) == AF_INET6) {
+		BPF_CORE_READ_INTO(&record->remote_ip, sk, __sk_common.skc_v6_daddr);
+		if (!ipv6_is_mapped(record->remote_ip)) {
+			BPF_CORE_READ_INTO(&record->local_ip, sk, __sk_common.skc_v6_rcv_saddr);
+			record->family = RECORD_FAMILY_IPV6;
+			return;
+		}
+	}
+	local[0] = READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_rcv_saddr);
+	remote[0] = READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_daddr);
+	local[1] = local[2] = local[3] = 0;
+	remote[1] = remote[2] = remote[3] = 0;
+}
+
+/*
+ * Whether our FIN, which takes one number of the sequence space, was acknowledged. Once it is
+ * queued it is the last thing written, so everything being acknowledged includes it.
+ */
+static __always_inline bool fin_is_acked(const struct tcp_sock *tp, u8 state, bool fin_sent)
+{
+	if (state == TCP_FIN_WAIT2)
+		return true;
+	if (state != TCP_FIN_WAIT1 && state != TCP_CLOSING && state != TCP_LAST_ACK &&
+	    !(state == TCP_CLOSE && fin_sent))
+		return false;
+	return READ(tp, snd_una) == READ(tp, write_seq);
+}
+
+/*
+ * Payload that the peer acknowledged, computed without bytes_acked: what was sent once, less what
+ * is on its way. A FIN that is on its way takes one number as well.
+ */
+static __always_inline u64 sent_and_acked(const struct tcp_sock *tp, bool fin_on_the_way)
+{
+	u64 sent = READ(tp, bytes_sent) - READ(tp, bytes_retrans);
+	u32 on_the_way = READ(tp, snd_nxt) - READ(tp, snd_una);
+
+	if (fin_on_the_way && on_the_way)
+		on_the_way--;
+	return sent > on_the_way ? sent - on_the_way : 0;
+}
+
+/*
+ * The side that sent the SYN counts its number in bytes_acked (RFC 9293 3.4, tcp_ack), the side
+ * that answered does not. For a connection whose beginning was not seen that tells the sides
+ * apart. Only meant for states in which no FIN was sent.
+ */
+static __always_inline u8 direction_by_syn(const struct tcp_sock *tp)
+{
+	u64 syn = READ(tp, bytes_acked) - sent_and_acked(tp, false);
+
+	if (syn == 1)
+		return RECORD_DIRECTION_OUTGOING;
+	if (syn == 0)
+		return RECORD_DIRECTION_INCOMING;
+	return RECORD_DIRECTION_UNKNOWN;
+}
+
+/* Counters of tcp_sock, with the sequence numbers of SYN and FIN taken out of the bytes. */
+static __always_inline void record_numbers(struct conn_record *record, const struct tcp_sock *tp,
+					   u8 state, bool fin_sent)
+{
+	const struct sock *sk = (const struct sock *)tp;
+	u64 acked = READ(tp, bytes_acked), received = READ(tp, bytes_received);
+	u64 sk_flags = READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_flags);
+
+	if (sk_flags >> SOCK_DONE_BIT & 1) {
+		record->flags |= RECORD_FIN_RECEIVED;
+		received -= received > 0;
+	}
+	if (fin_is_acked(tp, state, fin_sent)) {
+		record->flags |= RECORD_FIN_ACKED;
+		acked -= acked > 0;
+	}
+	if (record->direction == RECORD_DIRECTION_OUTGOING)
+		acked -= acked > 0;
+	else if (record->direction == RECORD_DIRECTION_UNKNOWN)
+		acked = sent_and_acked(tp, fin_sent && !(record->flags & RECORD_FIN_ACKED));
+	record->sent_bytes = acked;
+	record->recv_bytes = received;
+	record->sent_packets = READ(tp, segs_out);
+	record->recv_packets = READ(tp, segs_in);
+	record->retransmits = READ(tp, total_retrans);
+	record->srtt_us = READ(tp, srtt_us) >> 3;  /* kept times eight */
+	record->rttvar_us = READ(tp, mdev_us) >> 2; /* kept times four */
+	record->error = (u16)READ(sk, sk_err);
+}
+
+static __always_inline void record_process(struct conn_record *record,
+					   const struct process *process, u8 pid_source)
+{
+	record->pid_source = pid_source;
+	record->pid = process->pid;
+	record->uid = process->uid;
+	record->cgroup_id = process->cgroup_id;
+	record->start_ns = process->start_ns;
+	__builtin_memcpy(record->comm, process->comm, sizeof(record->comm));
+}
+
+/*
+ * Writes a record, all but its kind, over whatever was there. facts may be NULL: then the record says what the
+ * socket alone can tell.
+ */
+static __noinline int record_fill(struct conn_record *record, const struct tcp_sock *tp,
+				  const struct facts *facts, u32 state, u32 flags)
+{
+	const struct net *net = READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net);
+	bool fin_sent = state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
+			state == TCP_LAST_ACK;
+
+	record->version = RECORD_VERSION;
+	record->tcp_state = state;
+	record->flags = flags;
+	record->pad0 = 0;
+	record->pad1 = 0;
+	record->pad2 = 0;
+	record->at_ns = bpf_ktime_get_ns();
+	record->netns = READ(net, ns.inum);
+	record_tuple(record, tp);
+	if (facts) {
+		record->id = facts->id;
+		record->opened_ns = facts->opened_ns;
+		record->direction = facts->direction;
+		record->flags |= facts->flags;
+		record->handshake_us = facts->handshake_us;
+		record_process(record, &facts->process, facts->pid_source);
+		fin_sent |= facts->fin_sent;
+	} else {
+		static const struct process nobody;
+
+		record->id = facts_id((const struct sock *)tp, 0);
+		record->opened_ns = 0;
+		record->direction = RECORD_DIRECTION_UNKNOWN;
+		record->handshake_us = 0;
+		record_process(record, &nobody, RECORD_PID_NONE);
+	}
+	record_numbers(record, tp, state, fin_sent);
+	return 0;
+}
+
+/* Sends a record outside the batch order. */
+static __always_inline void emit_lone(void *ctx, const struct tcp_sock *tp,
+				      const struct facts *facts, u8 state, u8 flags)
+{
+	struct conn_lone lone = {
+		.kind = RECORD_KIND_LONE,
+		.version = RECORD_VERSION,
+		.cpu = bpf_get_smp_processor_id(),
+	};
+
+	lone.record.kind = RECORD_KIND_CLOSE;
+	record_fill(&lone.record, tp, facts, state, flags);
+	COUNT(lone);
+	if (bpf_perf_event_output(ctx, &rings, BPF_F_CURRENT_CPU, &lone, sizeof(lone))) {
+		COUNT(output_errors);
+		COUNT(ring_full);
+	}
+}
+
+/* Makes the close record of a connection and puts it into this CPU's batch. */
+static __always_inline void emit_close(void *ctx, const struct sock *sk, const struct facts *facts,
+				       u8 state, u8 flags)
+{
+	const struct tcp_sock *tp = sock_tcp(sk);
+	u32 cpu = bpf_get_smp_processor_id();
+	struct conn_batch *batch;
+	u32 len;
+
+	COUNT(closed);
+	if (flags & RECORD_SECOND_CHANCE)
+		COUNT(second_chance);
+	batch = bpf_map_lookup_elem(&batches, &cpu);
+	if (!tp || !batch) {
+		COUNT(ring_full);
+		return;
+	}
+	if (!batch_take(batch)) {
+		emit_lone(ctx, tp, facts, state, flags);
+		return;
+	}
+	if (batch->len >= RECORD_BATCH_CAPACITY && !batch_send(ctx, batch)) {
+		COUNT(ring_full);
+		goto release;
+	}
+	len = batch->len;
+	if (len >= RECORD_BATCH_CAPACITY)
+		goto release;
+	batch->records[len].kind = RECORD_KIND_CLOSE;
+	record_fill(&batch->records[len], tp, facts, state, flags);
+	STORE_AFTER(batch->len, len + 1);
+	if (len + 1 == RECORD_BATCH_CAPACITY)
+		batch_send(ctx, batch);
+release:
+	batch_release(batch);
+}
+
+/* connect(): the caller opens a connection. */
+static __always_inline void on_connect(const struct sock *sk)
+{
+	struct facts *facts = facts_make(sk);
+
+	if (!facts) {
+		COUNT(storage_failed);
+		return;
+	}
+	facts_open(facts, sk, RECORD_DIRECTION_OUTGOING, 0);
+	facts->pid_source = RECORD_PID_CONNECT;
+	process_of_current(&facts->process);
+}
+
+/* listen(): remembered for the sockets that this one will accept. */
+static __always_inline void on_listen(const struct sock *sk)
+{
+	struct facts *facts = facts_make(sk);
+
+	if (!facts) {
+		COUNT(storage_failed);
+		return;
+	}
+	facts->phase = FACTS_LISTENER;
+	facts->pid_source = RECORD_PID_LISTENER;
+	process_of_current(&facts->process);
+	facts_offer(sk, facts);
+}
+
+/* A listener's handshake made a socket (in softirq: the running task has no part in it). */
+static __always_inline void on_child(const struct sock *sk)
+{
+	struct facts *facts = facts_get(sk);
+
+	if (!facts) {
+		facts = facts_make(sk);
+		if (!facts) {
+			COUNT(storage_failed);
+			return;
+		}
+	}
+	if (accept_by_kprobe) {
+		u64 key = (u64)sk;
+
+		bpf_map_delete_elem(&accepted, &key);
+	}
+	facts_inherit(sk, facts);
+	facts->reused = 0;
+	facts->phase = FACTS_NEW;
+	facts_open(facts, sk, RECORD_DIRECTION_INCOMING, 0);
+}
+
+static __always_inline void on_established(const struct sock *sk, int oldstate)
+{
+	struct facts *facts = facts_get(sk);
+	const struct tcp_sock *tp;
+
+	if (!facts || facts->phase != FACTS_OPEN)
+		return;
+	facts->flags |= RECORD_ESTABLISHED;
+	if (oldstate == TCP_SYN_SENT) {
+		facts->handshake_us = (bpf_ktime_get_ns() - facts->opened_ns) / 1000;
+		return;
+	}
+	/* The first RTT sample of an accepted connection is that of its SYN-ACK. */
+	tp = sock_tcp(sk);
+	if (tp)
+		facts->handshake_us = READ(tp, srtt_us) >> 3;
+}
+
+/* Where nothing better is known, the process that ends the connection stands for it. */
+static __always_inline void facts_adopt_closer(struct facts *facts, const struct sock *sk)
+{
+	facts_adopt_accepted(facts, sk);
+	if (facts->pid_source != RECORD_PID_LISTENER && facts->pid_source != RECORD_PID_NONE)
+		return;
+	if (!sock_is_owned(sk))
+		return;
+	facts->pid_source = RECORD_PID_CLOSE;
+	process_of_current(&facts->process);
+}
+
+/* The owning process closes or shuts down: a FIN is sent. */
+static __always_inline void on_fin_sent(const struct sock *sk)
+{
+	struct facts *facts = facts_get(sk);
+
+	if (!facts || facts->phase != FACTS_OPEN)
+		return;
+	facts->fin_sent = 1;
+	facts_adopt_closer(facts, sk);
+}
+
+static __always_inline void on_close(void *ctx, const struct sock *sk, int oldstate)
+{
+	struct facts *facts = facts_get(sk);
+	u8 flags = sock_is_owned(sk) ? RECORD_CLOSED_LOCALLY : 0;
+
+	if (!facts) {
+		COUNT(opened);
+		COUNT(no_facts);
+		flags |= RECORD_NO_FACTS;
+		if (oldstate != TCP_SYN_SENT && oldstate != TCP_SYN_RECV)
+			flags |= RECORD_ESTABLISHED;
+	} else {
+		if (facts->phase != FACTS_OPEN)
+			return;
+		facts_adopt_closer(facts, sk);
+		facts->phase = FACTS_REPORTED;
+	}
+	emit_close(ctx, sk, facts, oldstate, flags);
+}
+
+SEC("tp_btf/inet_sock_set_state")
+int BPF_PROG(state_change, const struct sock *sk, int oldstate, int newstate)
+{
+	if (!sock_is_tcp(sk))
+		return 0;
+	switch (newstate) {
+	case TCP_SYN_SENT:
+		on_connect(sk);
+		break;
+	case TCP_LISTEN:
+		on_listen(sk);
+		break;
+	case TCP_SYN_RECV:
+		if (oldstate == TCP_LISTEN)
+			on_child(sk);
+		break;
+	case TCP_ESTABLISHED:
+		on_established(sk, oldstate);
+		break;
+	case TCP_FIN_WAIT1:
+	case TCP_LAST_ACK:
+		on_fin_sent(sk);
+		break;
+	case TCP_CLOSE:
+		if (oldstate != TCP_CLOSE && oldstate != TCP_LISTEN)
+			on_close(ctx, sk, oldstate);
+		break;
+	}
+	return 0;
+}
+
+SEC("tp_btf/tcp_destroy_sock")
+int BPF_PROG(destroy, struct sock *sk)
+{
+	struct facts *facts = facts_get(sk);
+
+	if (!facts)
+		return 0;
+	if (facts->phase == FACTS_OPEN) {
+		facts->phase = FACTS_REPORTED;
+		emit_close(ctx, sk, facts, READ(sk, __sk_common.skc_state), RECORD_SECOND_CHANCE);
+	}
+	facts_drop(sk);
+	return 0;
+}
+
+static __always_inline int on_accept(const struct sock *sk)
+{
+	struct facts *facts = sk ? facts_get(sk) : NULL;
+
+	if (!facts || facts->phase != FACTS_OPEN)
+		return 0;
+	facts->pid_source = RECORD_PID_ACCEPT;
+	process_of_current(&facts->process);
+	return 0;
+}
+
+/* struct sock *inet_csk_accept(sk, flags, err, kern): before 6.10 */
+SEC("fexit/inet_csk_accept")
+int BPF_PROG(accept_of_four, struct sock *listener, int flags, int *err, bool kern,
+	     struct sock *sk)
+{
+	return on_accept(sk);
+}
+
+/* struct sock *inet_csk_accept(sk, arg): since 6.10 */
+SEC("fexit/inet_csk_accept")
+int BPF_PROG(accept_of_two, struct sock *listener, void *arg, struct sock *sk)
+{
+	return on_accept(sk);
+}
+
+SEC("kretprobe/inet_csk_accept")
+int BPF_KRETPROBE(accept_by_return, struct sock *sk)
+{
+	struct process process = {};
+	u64 key = (u64)sk;
+
+	if (!sk)
+		return 0;
+	process_of_current(&process);
+	bpf_map_update_elem(&accepted, &key, &process, BPF_ANY);
+	return 0;
+}
+
+static __always_inline int snapshot_one(struct seq_file *seq, struct sock *sk, struct facts *facts)
+{
+	struct conn_record record = {};
+	struct facts copy;
+	const struct tcp_sock *tp;
+
+	if (!sk || !facts || facts->phase != FACTS_OPEN)
+		return 0;
+	tp = sock_tcp(sk);
+	if (!tp)
+		return 0;
+	__builtin_memcpy(&copy, facts, sizeof(copy));
+	facts_adopt_accepted(&copy, sk);
+	record.kind = RECORD_KIND_SNAPSHOT;
+	record_fill(&record, tp, &copy, READ(sk, __sk_common.skc_state), 0);
+	bpf_seq_write(seq, &record, sizeof(record));
+	return 0;
+}
+
+#ifdef CONN_FACTS_HASH
+SEC("iter/bpf_map_elem")
+int snapshot(struct bpf_iter__bpf_map_elem *ctx)
+{
+	u64 *key = ctx->key;
+
+	if (!key)
+		return 0;
+	return snapshot_one(ctx->meta->seq, (struct sock *)*key, ctx->value);
+}
+#else
+SEC("iter/bpf_sk_storage_map")
+int snapshot(struct bpf_iter__bpf_sk_storage_map *ctx)
+{
+	return snapshot_one(ctx->meta->seq, ctx->sk, ctx->value);
+}
+#endif
+
+SEC("iter/bpf_map_elem")
+int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
+{
+	struct cgroup_record *record = ctx->value;
+
+	if (record)
+		bpf_seq_write(ctx->meta->seq, record, sizeof(*record));
+	return 0;
+}
+
+/* Begins the facts of a socket that is older than the tracer. */
+static __always_inline struct facts *seed(const struct sock *sk)
+{
+	u8 state = READ(sk, __sk_common.skc_state), flags = RECORD_PREEXISTING;
+	u8 direction = RECORD_DIRECTION_UNKNOWN;
+	const struct tcp_sock *tp;
+	struct facts *facts;
+
+	if (!sock_is_tcp(sk) || state == TCP_CLOSE || state == TCP_TIME_WAIT ||
+	    state == TCP_NEW_SYN_RECV)
+		return NULL;
+	tp = sock_tcp(sk);
+	facts = facts_get(sk);
+	if (!tp || facts)
+		return facts;
+	facts = facts_make(sk);
+	if (!facts) {
+		COUNT(storage_failed);
+		return NULL;
+	}
+	if (state == TCP_LISTEN) {
+		facts->phase = FACTS_LISTENER;
+		return facts;
+	}
+	if (state == TCP_SYN_SENT)
+		direction = RECORD_DIRECTION_OUTGOING;
+	else
+		flags |= RECORD_ESTABLISHED;
+	if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT)
+		direction = direction_by_syn(tp);
+	facts_open(facts, sk, direction, flags);
+	return facts;
+}
+
+SEC("iter/task_file")
+int seed_files(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct facts *facts;
+	struct socket *socket;
+	struct sock *sk;
+
+	if (!task || !file)
+		return 0;
+#ifdef CONN_FACTS_HASH
+	struct inode *inode = READ(file, f_inode);
+	struct super_block *super_block = READ(inode, i_sb);
+
+	if ((READ(inode, i_mode) & S_IFMT) != S_IFSOCK ||
+	    READ(super_block, s_magic) != SOCKFS_MAGIC)
+		return 0;
+	socket = READ(file, private_data);
+#else
+	socket = bpf_sock_from_file(file);
+#endif
+	if (!socket)
+		return 0;
+	sk = READ(socket, sk);
+	if (!sk)
+		return 0;
+	facts = seed(sk);
+	if (!facts || facts->pid_source != RECORD_PID_NONE)
+		return 0;
+	facts->pid_source = RECORD_PID_SEED;
+	process_of(&facts->process, task);
+	if (facts->phase == FACTS_LISTENER)
+		facts_offer(sk, facts);
+	return 0;
+}
+
+/* Connections of one network namespace that no process has a descriptor of. */
+SEC("iter/tcp")
+int seed_orphans(struct bpf_iter__tcp *ctx)
+{
+	struct sock_common *sk_common = ctx->sk_common; /* checked and used as one value */
+	struct tcp_sock *tp;
+
+	if (!sk_common)
+		return 0;
+	tp = bpf_skc_to_tcp_sock(sk_common);
+	if (tp)
+		seed((const struct sock *)tp);
+	return 0;
+}

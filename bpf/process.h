@@ -1,0 +1,131 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Who does it: facts of the running task, to be taken in process context only, and of a task
+ * that an iterator shows. A control group that is met for the first time leaves its path in the
+ * cgroups map, where the worker's iterator finds it.
+ */
+#ifndef SOCKWARDEN_BPF_PROCESS_H
+#define SOCKWARDEN_BPF_PROCESS_H
+
+#include "bpf/facts.h"
+
+#define CGROUP_LEVELS 10
+#define CGROUP_NAME_BYTES 128
+
+struct {
+	__uint(type, BPF_MAP_TYPE_LRU_HASH);
+	__uint(max_entries, 4096);
+	__type(key, u64);
+	__type(value, struct cgroup_record);
+} cgroups SEC(".maps");
+
+/* Room for a path that is being put together: it may run over by one name before it is cut. */
+struct cgroup_scratch {
+	struct cgroup_record record;
+	char overrun[CGROUP_NAME_BYTES];
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, struct cgroup_scratch);
+} cgroup_scratch SEC(".maps");
+
+/* A socket belongs to the running task when it holds the socket's lock (process context). */
+static __always_inline bool sock_is_owned(const struct sock *sk)
+{
+	return READ(sk, sk_lock.owned) == 1;
+}
+
+static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *node)
+{
+	struct kernfs_node___rcu *newer = (void *)node;
+
+	if (bpf_core_field_exists(newer->__parent))
+		return BPF_CORE_READ(newer, __parent);
+	return BPF_CORE_READ(node, parent);
+}
+
+/* Notes the path of a control group, unless it is known. */
+static __noinline int cgroup_note(struct task_struct *task, u64 id)
+{
+	struct kernfs_node *levels[CGROUP_LEVELS] = {};
+	struct cgroup_scratch *scratch;
+	struct kernfs_node *node;
+	u32 zero = 0, depth = 0, at = 0, room = RECORD_CGROUP_PATH_BYTES - 1;
+
+	scratch = bpf_map_lookup_elem(&cgroup_scratch, &zero);
+	if (!scratch)
+		return 0;
+	__builtin_memset(scratch, 0, sizeof(*scratch));
+	scratch->record.kind = RECORD_KIND_CGROUP;
+	scratch->record.version = RECORD_VERSION;
+	scratch->record.id = id;
+	node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
+	for (u32 i = 0; i < CGROUP_LEVELS; i++) {
+		struct kernfs_node *parent = node ? kernfs_parent(node) : NULL;
+		long length;
+
+		if (!parent) /* the root has no name of its own */
+			break;
+		length = bpf_probe_read_kernel_str(scratch->overrun, CGROUP_NAME_BYTES,
+						   BPF_CORE_READ(node, name));
+		if (length <= 1 || length > room) /* its head is lost */
+			break;
+		room -= length;
+		levels[i] = node;
+		depth = i + 1;
+		node = parent;
+	}
+	for (u32 i = 0; i < CGROUP_LEVELS; i++) {
+		struct kernfs_node *level = levels[CGROUP_LEVELS - 1 - i];
+		long length;
+
+		if (!level)
+			continue;
+		if (at > RECORD_CGROUP_PATH_BYTES - 2)
+			break;
+		scratch->record.path[at] = '/';
+		length = bpf_probe_read_kernel_str(scratch->record.path + at + 1, CGROUP_NAME_BYTES,
+						   BPF_CORE_READ(level, name));
+		if (length <= 1 || length > CGROUP_NAME_BYTES)
+			break;
+		at += length;
+	}
+	if (!depth)
+		scratch->record.path[0] = '/';
+	scratch->record.path[RECORD_CGROUP_PATH_BYTES - 1] = '\0';
+	bpf_map_update_elem(&cgroups, &id, &scratch->record, BPF_ANY);
+	return 0;
+}
+
+/* Facts of any task; the task may be another one than the running. */
+static __always_inline void process_of(struct process *process, struct task_struct *task)
+{
+	struct task_struct *leader = READ(task, group_leader);
+	const struct cred *cred = READ(task, cred);
+	struct css_set *css_set = READ(task, cgroups);
+	struct cgroup *cgroup = READ(css_set, dfl_cgrp);
+	struct kernfs_node *node = READ(cgroup, kn);
+	u64 cgroup_id = READ(node, id);
+
+	process->pid = READ(task, tgid);
+	process->uid = READ(cred, uid.val);
+	process->start_ns = READ(leader, start_boottime);
+	process->cgroup_id = cgroup_id;
+	BPF_CORE_READ_STR_INTO(&process->comm, leader, comm);
+	if (!bpf_map_lookup_elem(&cgroups, &cgroup_id))
+		cgroup_note(task, cgroup_id);
+}
+
+static __always_inline void process_of_current(struct process *process)
+{
+#ifdef CONN_FACTS_HASH
+	process_of(process, (struct task_struct *)bpf_get_current_task());
+#else
+	process_of(process, bpf_get_current_task_btf());
+#endif
+}
+
+#endif

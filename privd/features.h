@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the running kernel offers to the connection programs, read from its BTF, which says which
+ * functions it has and what they take. The loader still tries: a kernel may refuse what it has.
+ */
+#ifndef SOCKWARDEN_PRIVD_FEATURES_H
+#define SOCKWARDEN_PRIVD_FEATURES_H
+
+#include <stdbool.h>
+
+/* Where facts of sockets are kept. */
+enum facts_store {
+	FACTS_AUTO = 0,
+	FACTS_STORAGE = 1, /* socket storage with cookies in tracing programs (5.12) */
+	FACTS_HASH = 2,	   /* a hash keyed by the socket's address */
+};
+
+/* How the process that accepts a connection is learnt. */
+enum accept_hook {
+	ACCEPT_AUTO = 0,
+	ACCEPT_FEXIT = 1,
+	ACCEPT_KPROBE = 2,
+	ACCEPT_NONE = 3, /* the listener's owner stands for it, and who closes */
+};
+
+struct features {
+	bool storage;	      /* FACTS_STORAGE can be had */
+	unsigned accept_args; /* arguments of inet_csk_accept: 4, 2 (6.10); 0: not traceable */
+};
+
+/* Returns 0, or -ENOENT where the kernel has no BTF, or another -errno. */
+int features_read(struct features *features);
+
+const char *facts_store_name(enum facts_store store);
+const char *accept_hook_name(enum accept_hook hook);
+
+/* One of the names above, or "auto"; returns -EINVAL for anything else. */
+int facts_store_parse(const char *name, enum facts_store *store);
+int accept_hook_parse(const char *name, enum accept_hook *hook);
+
+#endif

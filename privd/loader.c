@@ -1,0 +1,299 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "privd/loader.h"
+
+#include "common/cleanup.h"
+#include "common/log.h"
+#include "conn_hash.skel.h"
+#include "conn_storage.skel.h"
+#include "proto/record.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <string.h>
+
+struct candidate {
+	enum facts_store store;
+	enum accept_hook accept;
+	unsigned accept_args; /* that this program is made for; 0: any */
+	const char *accept_program;
+};
+
+/* Best first. */
+static const struct candidate candidates[] = {
+	{FACTS_STORAGE, ACCEPT_FEXIT, 2, "accept_of_two"},
+	{FACTS_STORAGE, ACCEPT_FEXIT, 4, "accept_of_four"},
+	{FACTS_STORAGE, ACCEPT_KPROBE, 0, "accept_by_return"},
+	{FACTS_STORAGE, ACCEPT_NONE, 0, NULL},
+	{FACTS_HASH, ACCEPT_FEXIT, 2, "accept_of_two"},
+	{FACTS_HASH, ACCEPT_FEXIT, 4, "accept_of_four"},
+	{FACTS_HASH, ACCEPT_KPROBE, 0, "accept_by_return"},
+	{FACTS_HASH, ACCEPT_NONE, 0, NULL},
+};
+
+/* Programs that are always there: what runs on events, and the iterators. */
+static const char *const event_programs[] = {"state_change", "destroy"};
+static const char *const iterators[] = {"snapshot", "list_cgroups", "seed_files", "seed_orphans"};
+
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
+{
+	static char text[65536]; /* a verifier's log: its last words matter, and it is long */
+	char *rest = text, *line;
+
+	(void)level;
+	vsnprintf(text, sizeof(text), format, arguments);
+	while ((line = strsep(&rest, "\n")))
+		log_debug("%s", line);
+	return 0;
+}
+
+static bool is_wanted(const char *program, const struct candidate *candidate)
+{
+	for (size_t i = 0; i < COUNT_OF(event_programs); i++) {
+		if (strcmp(program, event_programs[i]) == 0)
+			return true;
+	}
+	for (size_t i = 0; i < COUNT_OF(iterators); i++) {
+		if (strcmp(program, iterators[i]) == 0)
+			return true;
+	}
+	return candidate->accept_program && strcmp(program, candidate->accept_program) == 0;
+}
+
+static struct bpf_object *open_object(const struct candidate *candidate)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "sockwarden");
+	const void *bytes;
+	size_t size;
+
+	if (candidate->store == FACTS_STORAGE)
+		bytes = conn_storage__elf_bytes(&size);
+	else
+		bytes = conn_hash__elf_bytes(&size);
+	return bpf_object__open_mem(bytes, size, &options);
+}
+
+/* Sets sizes and constants, and leaves out what this candidate does not use. */
+static int prepare(struct bpf_object *object, const struct candidate *candidate, unsigned cpus)
+{
+	struct bpf_program *program;
+	struct bpf_map *map;
+	int error;
+
+	bpf_object__for_each_program(program, object)
+	{
+		bool wanted = is_wanted(bpf_program__name(program), candidate);
+
+		error = bpf_program__set_autoload(program, wanted);
+		if (error)
+			return error;
+	}
+	bpf_object__for_each_map(map, object)
+	{
+		const char *name = bpf_map__name(map);
+
+		if (strcmp(name, "batches") == 0 || strcmp(name, "counters") == 0 ||
+		    strcmp(name, "rings") == 0) {
+			error = bpf_map__set_max_entries(map, cpus);
+			if (error)
+				return error;
+		} else if (strcmp(name, ".rodata.accept") == 0) {
+			const bool by_kprobe = candidate->accept == ACCEPT_KPROBE;
+
+			error = bpf_map__set_initial_value(map, &by_kprobe, sizeof(by_kprobe));
+			if (error)
+				return error;
+		}
+	}
+	return 0;
+}
+
+/* Every batch is told whose it is before user space loses the right to write. */
+static int label_batches(int fd, unsigned cpus)
+{
+	struct conn_batch batch = {.kind = RECORD_KIND_BATCH, .version = RECORD_VERSION};
+
+	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+		batch.cpu = (__u16)cpu;
+		if (bpf_map_update_elem(fd, &cpu, &batch, BPF_ANY))
+			return -errno;
+	}
+	return 0;
+}
+
+static int freeze_arrays(struct loader *loader)
+{
+	int error = label_batches(loader->batches_fd, loader->possible_cpus);
+
+	if (error)
+		return error;
+	if (bpf_map_freeze(loader->batches_fd) || bpf_map_freeze(loader->counters_fd))
+		return -errno;
+	return 0;
+}
+
+static int attach(struct loader *loader, const char *name)
+{
+	struct bpf_program *program = bpf_object__find_program_by_name(loader->object, name);
+	struct loader_program *slot = &loader->programs[loader->program_count];
+
+	if (!program || loader->program_count == HANDOFF_PROGRAMS_MAX)
+		return -ENOENT;
+	/* The link stays until this process ends: its memory is never given back. */
+	if (!bpf_program__attach(program))
+		return -errno;
+	slot->name = name;
+	slot->fd = bpf_program__fd(program);
+	loader->program_count++;
+	return 0;
+}
+
+static int try_candidate(struct loader *loader, const struct candidate *candidate)
+{
+	int error;
+
+	loader->program_count = 0;
+	loader->object = open_object(candidate);
+	if (!loader->object)
+		return -errno;
+	error = prepare(loader->object, candidate, loader->possible_cpus);
+	if (!error)
+		error = bpf_object__load(loader->object);
+	if (!error) {
+		loader->batches_fd = bpf_object__find_map_fd_by_name(loader->object, "batches");
+		loader->counters_fd = bpf_object__find_map_fd_by_name(loader->object, "counters");
+		loader->rings_fd = bpf_object__find_map_fd_by_name(loader->object, "rings");
+		error = freeze_arrays(loader);
+	}
+	if (!error && candidate->accept_program)
+		error = attach(loader, candidate->accept_program);
+	if (error) {
+		bpf_object__close(loader->object);
+		loader->object = NULL;
+		return error;
+	}
+	loader->store = candidate->store;
+	loader->accept = candidate->accept;
+	return 0;
+}
+
+int loader_load(struct loader *loader, const struct features *features, enum facts_store store,
+		enum accept_hook accept)
+{
+	int cpus = libbpf_num_possible_cpus();
+	int error = -EOPNOTSUPP;
+
+	if (cpus < 1 || cpus > RECORD_CPUS_MAX)
+		return -E2BIG;
+	loader->possible_cpus = (unsigned)cpus;
+	libbpf_set_print(print_debug);
+	for (size_t i = 0; i < COUNT_OF(candidates); i++) {
+		const struct candidate *candidate = &candidates[i];
+
+		if (store != FACTS_AUTO && candidate->store != store)
+			continue;
+		if (store == FACTS_AUTO && candidate->store == FACTS_STORAGE && !features->storage)
+			continue;
+		if (accept != ACCEPT_AUTO && candidate->accept != accept)
+			continue;
+		if (candidate->accept_args && candidate->accept_args != features->accept_args)
+			continue;
+		error = try_candidate(loader, candidate);
+		if (!error)
+			return 0;
+		log_debug("facts in %s with accept by %s: %s", facts_store_name(candidate->store),
+			  accept_hook_name(candidate->accept), strerror(-error));
+	}
+	return error;
+}
+
+/* An iterator's link; map is what it walks over, or NULL. */
+static struct bpf_link *attach_iterator(struct loader *loader, const char *name, const char *map)
+{
+	LIBBPF_OPTS(bpf_iter_attach_opts, options);
+	union bpf_iter_link_info info = {0};
+
+	if (map) {
+		info.map.map_fd =
+			(unsigned)bpf_object__find_map_fd_by_name(loader->object, map);
+		options.link_info = &info;
+		options.link_info_len = sizeof(info);
+	}
+	return bpf_program__attach_iter(bpf_object__find_program_by_name(loader->object, name),
+					&options);
+}
+
+int loader_attach(struct loader *loader)
+{
+	for (size_t i = 0; i < COUNT_OF(event_programs); i++) {
+		int error = attach(loader, event_programs[i]);
+
+		if (error)
+			return error;
+	}
+	loader->connections = attach_iterator(loader, "snapshot", "sock_facts");
+	if (!loader->connections)
+		return -errno;
+	loader->cgroups = attach_iterator(loader, "list_cgroups", "cgroups");
+	return loader->cgroups ? 0 : -errno;
+}
+
+/* Runs an iterator once, for what its program does; it writes nothing. */
+static int run_iterator(struct loader *loader, const char *name)
+{
+	struct bpf_link *link = attach_iterator(loader, name, NULL);
+	_cleanup_close_ int fd = -1;
+	char byte;
+
+	if (!link)
+		return -errno;
+	fd = bpf_iter_create(bpf_link__fd(link));
+	if (fd < 0) {
+		bpf_link__destroy(link);
+		return -errno;
+	}
+	while (read(fd, &byte, sizeof(byte)) < 0) {
+		if (errno != EAGAIN && errno != EINTR) {
+			int error = -errno;
+
+			bpf_link__destroy(link);
+			return error;
+		}
+	}
+	bpf_link__destroy(link);
+	return 0;
+}
+
+int loader_seed_files(struct loader *loader)
+{
+	return run_iterator(loader, "seed_files");
+}
+
+int loader_seed_orphans(struct loader *loader)
+{
+	return run_iterator(loader, "seed_orphans");
+}
+
+int loader_iterate(const struct loader *loader, enum handoff_iterator what)
+{
+	const struct bpf_link *link =
+		what == HANDOFF_ITERATE_CGROUPS ? loader->cgroups : loader->connections;
+	int fd = bpf_iter_create(bpf_link__fd(link));
+
+	return fd < 0 ? -errno : fd;
+}
+
+uint64_t loader_missed_runs(const struct loader_program *program)
+{
+	struct bpf_prog_info info = {0};
+	__u32 size = sizeof(info);
+
+	if (bpf_obj_get_info_by_fd(program->fd, &info, &size))
+		return 0;
+	return info.recursion_misses;
+}

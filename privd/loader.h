@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Loads the connection programs and holds what came of it: the maps, the programs, the links.
+ * Candidates are tried from the best to the plainest, and the first that the kernel takes stays.
+ * Nothing here runs after privd dropped its privileges, but loader_iterate() and the counting of
+ * missed runs, which are one bpf() call each.
+ */
+#ifndef SOCKWARDEN_PRIVD_LOADER_H
+#define SOCKWARDEN_PRIVD_LOADER_H
+
+#include "privd/features.h"
+#include "proto/handoff.h"
+
+#include <stdint.h>
+
+struct bpf_object;
+struct bpf_link;
+
+struct loader_program {
+	const char *name;
+	int fd;
+};
+
+struct loader {
+	struct bpf_object *object;
+	enum facts_store store;
+	enum accept_hook accept;
+	unsigned possible_cpus;
+	int batches_fd;
+	int counters_fd;
+	int rings_fd;
+	struct bpf_link *connections; /* the iterators that a worker may ask for */
+	struct bpf_link *cgroups;
+	struct loader_program programs[HANDOFF_PROGRAMS_MAX]; /* those that run on events */
+	unsigned program_count;
+};
+
+/*
+ * Loads the maps and programs; nothing runs yet but the accept hook, which sends nothing. The
+ * store and hook asked for may be AUTO. The arrays are frozen: only programs can write to them.
+ * Returns 0, or the last -errno when no candidate was taken: -EPERM for want of privilege.
+ */
+int loader_load(struct loader *loader, const struct features *features, enum facts_store store,
+		enum accept_hook accept);
+
+/* Attaches everything, and makes the iterators' links. Rings must be in place. */
+int loader_attach(struct loader *loader);
+
+/* Finds the sockets that exist already, with their processes. Returns 0 or -errno. */
+int loader_seed_files(struct loader *loader);
+
+/* Finds the rest of this network namespace's: connections that no process holds. */
+int loader_seed_orphans(struct loader *loader);
+
+/* A fresh pass of an iterator: a descriptor that is the caller's to close, or -errno. */
+int loader_iterate(const struct loader *loader, enum handoff_iterator what);
+
+/* Times that the kernel skipped a program since it was loaded; 0 where it does not count them. */
+uint64_t loader_missed_runs(const struct loader_program *program);
+
+#endif

@@ -1,0 +1,403 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sockwarden-privd: loads the BPF programs, hands their descriptors to the worker, and holds no
+ * power while it does so. main() is the order of its life:
+ *
+ *   options -> directory and socket -> programs -> rings -> attach -> seed -> drop -> serve
+ */
+#include "common/log.h"
+#include "common/notify.h"
+#include "privd/confine.h"
+#include "privd/loader.h"
+#include "privd/netns.h"
+#include "privd/perf_rings.h"
+#include "privd/runtime_dir.h"
+#include "privd/session.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/utsname.h>
+#include <unistd.h>
+
+enum exit_code {
+	EXIT_USAGE = 2,
+	EXIT_UNSUPPORTED = 4,
+	EXIT_PRIVILEGE = 5,
+};
+
+#define RING_PAGES_DEFAULT 512 /* 2 MiB: a quarter of a second at 50,000 closes/s on one CPU */
+#define RING_PAGES_MAX 65536
+
+struct options {
+	const char *runtime_dir;
+	const char *worker_user;
+	const char *privd_user;
+	enum accept_hook accept;
+	enum facts_store facts;
+	unsigned ring_pages;
+	enum log_level level;
+};
+
+struct identity {
+	uid_t uid;
+	gid_t gid;
+};
+
+static const char usage[] =
+	"Usage: sockwarden-privd [options]\n"
+	"Loads sockwarden's BPF programs and serves their descriptors to the worker.\n\n"
+	"  --runtime-dir DIR     the handoff socket's directory (default /run/sockwarden)\n"
+	"  --worker-user NAME    the only user that may take descriptors (default sockwarden)\n"
+	"  --privd-user NAME     what privd becomes after start (default sockwarden-privd)\n"
+	"  --ring-pages N        pages of each CPU's ring, a power of two (default 512)\n"
+	"  --accept-hook HOOK    auto, fexit, kprobe or none (default auto)\n"
+	"  --facts STORE         auto, storage or hash (default auto)\n"
+	"  --log-level LEVEL     error, warning, info or debug (default info)\n"
+	"  --version, --help\n";
+
+static int usage_error(const char *what, const char *value)
+{
+	log_error("%s '%s'; try --help", what, value);
+	return EXIT_USAGE;
+}
+
+static int parse_pages(const char *text, unsigned *pages)
+{
+	char *end;
+	unsigned long value = strtoul(text, &end, 10);
+
+	if (end == text || *end || value < 8 || value > RING_PAGES_MAX || (value & (value - 1)))
+		return -EINVAL;
+	*pages = (unsigned)value;
+	return 0;
+}
+
+static int parse_level(const char *text, enum log_level *level)
+{
+	static const struct {
+		const char *name;
+		enum log_level level;
+	} levels[] = {
+		{"error", LOG_LEVEL_ERROR},
+		{"warning", LOG_LEVEL_WARNING},
+		{"info", LOG_LEVEL_INFO},
+		{"debug", LOG_LEVEL_DEBUG},
+	};
+
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
+		if (strcmp(levels[i].name, text) == 0) {
+			*level = levels[i].level;
+			return 0;
+		}
+	}
+	return -EINVAL;
+}
+
+/* Returns -1 to go on, or an exit code. */
+static int parse_options(struct options *options, int argc, char **argv)
+{
+	static const struct option known[] = {
+		{"runtime-dir", required_argument, NULL, 'r'},
+		{"worker-user", required_argument, NULL, 'w'},
+		{"privd-user", required_argument, NULL, 'p'},
+		{"ring-pages", required_argument, NULL, 'n'},
+		{"accept-hook", required_argument, NULL, 'a'},
+		{"facts", required_argument, NULL, 'f'},
+		{"log-level", required_argument, NULL, 'l'},
+		{"version", no_argument, NULL, 'v'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int option;
+
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
+		int error = 0;
+
+		switch (option) {
+		case 'r':
+			options->runtime_dir = optarg;
+			break;
+		case 'w':
+			options->worker_user = optarg;
+			break;
+		case 'p':
+			options->privd_user = optarg;
+			break;
+		case 'n':
+			error = parse_pages(optarg, &options->ring_pages);
+			break;
+		case 'a':
+			error = accept_hook_parse(optarg, &options->accept);
+			break;
+		case 'f':
+			error = facts_store_parse(optarg, &options->facts);
+			break;
+		case 'l':
+			error = parse_level(optarg, &options->level);
+			break;
+		case 'v':
+			printf("sockwarden-privd %s\n", SOCKWARDEN_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		case ':':
+			return usage_error("a value is missing after", argv[optind - 1]);
+		default:
+			return usage_error("unknown option", argv[optind - 1]);
+		}
+		if (error)
+			return usage_error("not a valid value:", optarg);
+	}
+	if (optind < argc)
+		return usage_error("unexpected argument", argv[optind]);
+	return -1;
+}
+
+/* Both users must be ordinary ones, and not the same: each is to be safe from the other. */
+static int find_users(const struct options *options, struct identity *worker,
+		      struct identity *privd)
+{
+	const struct passwd *entry = getpwnam(options->worker_user);
+
+	if (!entry) {
+		log_error("no user '%s': create it (systemd-sysusers or useradd -r) or name another "
+			  "by --worker-user",
+			  options->worker_user);
+		return -ENOENT;
+	}
+	*worker = (struct identity){entry->pw_uid, entry->pw_gid};
+	entry = getpwnam(options->privd_user);
+	if (!entry) {
+		log_warning("no user '%s': becoming nobody instead", options->privd_user);
+		entry = getpwnam("nobody");
+	}
+	if (!entry)
+		return -ENOENT;
+	*privd = (struct identity){entry->pw_uid, entry->pw_gid};
+	if (worker->uid == 0 || privd->uid == 0 || worker->uid == privd->uid) {
+		log_error("worker and privd must be two different users, and neither of them root");
+		return -EINVAL;
+	}
+	return 0;
+}
+
+/* Memory for the worker's position that outlives it: an anonymous file of fixed size. */
+static int make_resume(size_t bytes)
+{
+	int fd = memfd_create("sockwarden-resume", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+
+	if (fd < 0)
+		return -errno;
+	if (ftruncate(fd, (off_t)bytes) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
+		int error = -errno;
+
+		close(fd);
+		return error;
+	}
+	return fd;
+}
+
+static int make_signal_fd(void)
+{
+	sigset_t signals;
+	int fd;
+
+	sigemptyset(&signals);
+	sigaddset(&signals, SIGTERM);
+	sigaddset(&signals, SIGINT);
+	sigaddset(&signals, SIGHUP);
+	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
+		return -errno;
+	fd = signalfd(-1, &signals, SFD_CLOEXEC);
+	return fd < 0 ? -errno : fd;
+}
+
+static int seed_orphans(void *context)
+{
+	return loader_seed_orphans(context);
+}
+
+static int try_iterator(void *context)
+{
+	int fd = loader_iterate(context, HANDOFF_ITERATE_CONNECTIONS);
+
+	return fd < 0 ? fd : close(fd);
+}
+
+static void add_hook(struct handoff_welcome *welcome, const char *feature, const char *hook)
+{
+	struct handoff_hook *slot = &welcome->hooks[welcome->hook_count++];
+
+	snprintf(slot->feature, sizeof(slot->feature), "%s", feature);
+	snprintf(slot->hook, sizeof(slot->hook), "%s", hook);
+	log_info("%s: %s", feature, hook);
+}
+
+/* What this kernel gave, for the log and for the worker to tell. */
+static void describe(struct handoff_welcome *welcome, const struct loader *loader,
+		     const struct perf_rings *rings, bool keep_bpf)
+{
+	struct utsname kernel = {0};
+
+	uname(&kernel);
+	snprintf(welcome->kernel, sizeof(welcome->kernel), "%.*s", HANDOFF_KERNEL_BYTES - 1,
+		 kernel.release);
+	welcome->version = HANDOFF_VERSION;
+	welcome->abi = handoff_abi();
+	welcome->possible_cpus = loader->possible_cpus;
+	welcome->rings = rings->count;
+	add_hook(welcome, "state", "tp_btf/inet_sock_set_state");
+	add_hook(welcome, "destroy", "tp_btf/tcp_destroy_sock");
+	add_hook(welcome, "accept", accept_hook_name(loader->accept));
+	add_hook(welcome, "facts", facts_store_name(loader->store));
+	add_hook(welcome, "snapshot",
+		 loader->store == FACTS_STORAGE ? "iter/bpf_sk_storage_map" : "iter/bpf_map_elem");
+	add_hook(welcome, "capability", keep_bpf ? "CAP_BPF" : "none");
+}
+
+static int load_failure(int error)
+{
+	if (error == -EPERM || error == -EACCES) {
+		log_error("the kernel refuses to load BPF programs: %s; start privd as root with "
+			  "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and check the kernel's lockdown",
+			  strerror(-error));
+		return EXIT_PRIVILEGE;
+	}
+	log_error("this kernel takes none of the ways to trace connections: %s; see `sockwarden "
+		  "probe`, or --log-level debug for the verifier's words",
+		  strerror(-error));
+	return EXIT_UNSUPPORTED;
+}
+
+/* Loads, opens, attaches and seeds; returns -1, or an exit code. */
+static int start_tracing(const struct options *options, struct loader *loader,
+			 struct perf_rings *rings)
+{
+	struct features features;
+	int error = features_read(&features);
+
+	if (error) {
+		log_error("cannot read this kernel's BTF (/sys/kernel/btf/vmlinux): %s; a kernel with "
+			  "CONFIG_DEBUG_INFO_BTF is needed",
+			  strerror(-error));
+		return EXIT_UNSUPPORTED;
+	}
+	error = loader_load(loader, &features, options->facts, options->accept);
+	if (error)
+		return load_failure(error);
+	error = perf_rings_open(rings, loader->rings_fd, loader->possible_cpus,
+				options->ring_pages);
+	if (error) {
+		log_error("cannot open the perf rings: %s; check kernel.perf_event_paranoid, "
+			  "CAP_PERFMON and --ring-pages",
+			  strerror(-error));
+		return error == -EPERM || error == -EACCES ? EXIT_PRIVILEGE : EXIT_FAILURE;
+	}
+	error = loader_attach(loader);
+	if (error)
+		return load_failure(error);
+	error = loader_seed_files(loader);
+	if (error)
+		log_warning("connections that are open already stay without their process: %s",
+			    strerror(-error));
+	error = netns_run_in_root(seed_orphans, loader);
+	if (error == NETNS_LOST)
+		return EXIT_FAILURE;
+	if (error == -EACCES) {
+		log_warning("/proc/1/ns/net may not be opened (it takes CAP_SYS_PTRACE): taking my own "
+			    "network namespace for the root one");
+		error = loader_seed_orphans(loader);
+	}
+	if (error)
+		log_warning("open connections that no process holds are not listed: %s",
+			    strerror(-error));
+	return -1;
+}
+
+int main(int argc, char **argv)
+{
+	static struct loader loader;
+	static struct perf_rings rings;
+	static struct session_grants grants;
+	struct options options = {
+		.runtime_dir = "/run/sockwarden",
+		.worker_user = "sockwarden",
+		.privd_user = "sockwarden-privd",
+		.ring_pages = RING_PAGES_DEFAULT,
+		.level = LOG_LEVEL_INFO,
+	};
+	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
+	struct identity worker, privd;
+	int directory, listen_fd, signal_fd, notify_fd, code, error;
+	bool keep_bpf;
+
+	log_init("sockwarden-privd", LOG_LEVEL_INFO);
+	code = parse_options(&options, argc, argv);
+	if (code >= 0)
+		return code;
+	log_init("sockwarden-privd", options.level);
+
+	if (geteuid() != 0) {
+		log_error("must be started as root; it gives that up when it has loaded");
+		return EXIT_PRIVILEGE;
+	}
+	if (find_users(&options, &worker, &privd))
+		return EXIT_FAILURE;
+	directory = runtime_dir_open(options.runtime_dir, worker.uid, worker.gid);
+	if (directory < 0)
+		return EXIT_FAILURE;
+	listen_fd = runtime_dir_listen(directory, worker.uid, worker.gid);
+	if (listen_fd < 0)
+		return EXIT_FAILURE;
+	close(directory);
+	signal_fd = make_signal_fd();
+	notify_fd = notify_open();
+	/* Before 5.11 maps count against this limit. */
+	setrlimit(RLIMIT_MEMLOCK, &unlimited);
+
+	code = start_tracing(&options, &loader, &rings);
+	if (code >= 0)
+		return code;
+
+	grants.loader = &loader;
+	grants.rings = &rings;
+	grants.page_bytes = (size_t)sysconf(_SC_PAGESIZE);
+	grants.resume_bytes = handoff_resume_bytes(loader.possible_cpus);
+	grants.resume_fd = make_resume(grants.resume_bytes);
+	if (grants.resume_fd < 0 || signal_fd < 0) {
+		log_error("out of descriptors or memory at start");
+		return EXIT_FAILURE;
+	}
+	keep_bpf = confine_needs_bpf_capability(try_iterator, &loader);
+	describe(&grants.welcome, &loader, &rings, keep_bpf);
+
+	error = confine_drop_identity(privd.uid, privd.gid, keep_bpf);
+	if (!error)
+		error = confine_lock();
+	if (error) {
+		log_error("cannot give up privileges: %s", strerror(-error));
+		return EXIT_FAILURE;
+	}
+	log_info("ready: %u rings of %u pages, uid %u", rings.count, rings.data_pages, privd.uid);
+	notify_send(notify_fd, "READY=1");
+	error = session_serve(&grants, listen_fd, signal_fd, worker.uid);
+	notify_send(notify_fd, "STOPPING=1");
+	if (error < 0) {
+		log_error("cannot wait for workers: %s", strerror(-error));
+		_exit(EXIT_FAILURE);
+	}
+	log_info("stopped by signal %d", error);
+	_exit(EXIT_SUCCESS);
+}
