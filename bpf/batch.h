@@ -19,11 +19,11 @@
 #include "proto/record.h"
 
 #ifdef __TARGET_ARCH_x86
-#define STORE_AFTER(place, value)                                                                  \
-	do {                                                                                       \
-		asm volatile("" ::: "memory");                                                     \
-		*(volatile __typeof__(place) *)&(place) = (value);                                 \
-		asm volatile("" ::: "memory");                                                     \
+#define STORE_AFTER(place, value)                                  \
+	do {                                                       \
+		asm volatile("" ::: "memory");                     \
+		*(volatile __typeof__(place) *)&(place) = (value); \
+		asm volatile("" ::: "memory");                     \
 	} while (0)
 #else
 #define STORE_AFTER(place, value) __sync_lock_test_and_set(&(place), (value))
@@ -53,12 +53,12 @@ struct {
 } rings SEC(".maps");
 
 /* Adds one to a counter of this CPU; an interrupt in between does no harm. */
-#define COUNT(field)                                                                               \
-	do {                                                                                       \
-		u32 cpu_ = bpf_get_smp_processor_id();                                             \
-		struct conn_counters *counters_ = bpf_map_lookup_elem(&counters, &cpu_);           \
-		if (counters_)                                                                     \
-			__sync_fetch_and_add(&counters_->field, 1);                                \
+#define COUNT(field)                                                                     \
+	do {                                                                             \
+		u32 cpu_ = bpf_get_smp_processor_id();                                   \
+		struct conn_counters *counters_ = bpf_map_lookup_elem(&counters, &cpu_); \
+		if (counters_)                                                           \
+			__sync_fetch_and_add(&counters_->field, 1);                      \
 	} while (0)
 
 /* Takes the batch; false if another program on this CPU is at it. */

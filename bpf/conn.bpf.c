@@ -85,8 +85,7 @@ static __always_inline void record_tuple(struct conn_record *record, const struc
 	u32 *local = (u32 *)record->local_ip, *remote = (u32 *)record->remote_ip;
 
 	record->local_port = bpf_ntohs(READ(tp, inet_conn.icsk_inet.inet_sport));
-	record->remote_port =
-		bpf_ntohs(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_dport));
+	record->remote_port = bpf_ntohs(READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_dport));
 	record->family = RECORD_FAMILY_IPV4;
 	if (READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_family) == AF_INET6) {
 		BPF_CORE_READ_INTO(&record->remote_ip, sk, __sk_common.skc_v6_daddr);
@@ -171,7 +170,7 @@ static __always_inline void record_numbers(struct conn_record *record, const str
 	record->sent_packets = READ(tp, segs_out);
 	record->recv_packets = READ(tp, segs_in);
 	record->retransmits = READ(tp, total_retrans);
-	record->srtt_us = READ(tp, srtt_us) >> 3;  /* kept times eight */
+	record->srtt_us = READ(tp, srtt_us) >> 3;   /* kept times eight */
 	record->rttvar_us = READ(tp, mdev_us) >> 2; /* kept times four */
 	record->error = (u16)READ(sk, sk_err);
 }
@@ -456,8 +455,7 @@ static __always_inline int on_accept(const struct sock *sk)
 
 /* struct sock *inet_csk_accept(sk, flags, err, kern): before 6.10 */
 SEC("fexit/inet_csk_accept")
-int BPF_PROG(accept_of_four, struct sock *listener, int flags, int *err, bool kern,
-	     struct sock *sk)
+int BPF_PROG(accept_of_four, struct sock *listener, int flags, int *err, bool kern, struct sock *sk)
 {
 	return on_accept(sk);
 }

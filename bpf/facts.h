@@ -37,11 +37,11 @@ struct facts {
 	u64 opened_ns;
 	struct process process;
 	u32 handshake_us;
-	u16 reused;	/* connections that this socket had before */
-	u8 phase;	/* enum facts_phase */
-	u8 direction;	/* enum record_direction */
-	u8 pid_source;	/* enum record_pid_source; NONE: process is all zero */
-	u8 flags;	/* enum record_flag: ESTABLISHED, PREEXISTING */
+	u16 reused;    /* connections that this socket had before */
+	u8 phase;      /* enum facts_phase */
+	u8 direction;  /* enum record_direction */
+	u8 pid_source; /* enum record_pid_source; NONE: process is all zero */
+	u8 flags;      /* enum record_flag: ESTABLISHED, PREEXISTING */
 	u8 fin_sent;
 	u8 pad[5];
 };

@@ -10,15 +10,17 @@
 #ifndef SOCKWARDEN_BPF_KERNEL_H
 #define SOCKWARDEN_BPF_KERNEL_H
 
+/* libbpf's headers build on the kernel's, and on each other. */
+/* clang-format off */
 #include <linux/bpf.h>
 #include <linux/ptrace.h>
+#include <stdbool.h>
 
+#include <bpf/bpf_helpers.h>
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_endian.h>
-#include <bpf/bpf_helpers.h>
 #include <bpf/bpf_tracing.h>
-
-#include <stdbool.h>
+/* clang-format on */
 
 typedef __u8 u8;
 typedef __u16 u16;

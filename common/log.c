@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/log.h"
 
+#include "common/name.h"
+
 #include <errno.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -20,6 +22,19 @@ void log_init(const char *program, enum log_level level)
 	settings.program = program;
 	settings.level = level;
 	settings.journal = !isatty(STDERR_FILENO);
+}
+
+int log_level_parse(const char *name, enum log_level *level)
+{
+	static const char *const names[] = {"error", "warning", "info", "debug", NULL};
+	static const enum log_level levels[] = {LOG_LEVEL_ERROR, LOG_LEVEL_WARNING, LOG_LEVEL_INFO,
+						LOG_LEVEL_DEBUG};
+	int found = name_find(names, name);
+
+	if (found < 0)
+		return found;
+	*level = levels[found];
+	return 0;
 }
 
 void log_line(enum log_level level, const char *format, ...)

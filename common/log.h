@@ -17,6 +17,9 @@ enum log_level {
 /* Sets the program's name and the least urgent level that is written; default: info. */
 void log_init(const char *program, enum log_level level);
 
+/* Reads "error", "warning", "info" or "debug"; returns 0 or -EINVAL. */
+int log_level_parse(const char *name, enum log_level *level);
+
 /* Writes one line, cut at 512 bytes; control characters in it become '?'. */
 void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -3,12 +3,13 @@
 
 #include "common/log.h"
 
+#include <linux/bpf.h>
+#include <seccomp.h>
+
 #include <errno.h>
 #include <grp.h>
-#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <poll.h>
-#include <seccomp.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -109,8 +110,7 @@ int confine_drop_identity(uid_t uid, gid_t gid, bool keep_bpf)
 		return error;
 	if (keep_bpf && prctl(PR_SET_KEEPCAPS, 1, 0, 0, 0) < 0)
 		return -errno;
-	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 ||
-	    setresuid(uid, uid, uid) < 0)
+	if (setgroups(0, NULL) < 0 || setresgid(gid, gid, gid) < 0 || setresuid(uid, uid, uid) < 0)
 		return -errno;
 	error = set_capabilities(keep_bpf);
 	if (error)

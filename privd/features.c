@@ -5,10 +5,9 @@
 
 #include <errno.h>
 #include <stddef.h>
-#include <string.h>
 
-static const char *const store_names[] = {"auto", "storage", "hash"};
-static const char *const hook_names[] = {"auto", "fexit", "kprobe", "none"};
+const char *const facts_store_names[] = {"auto", "storage", "hash", NULL};
+const char *const accept_hook_names[] = {"auto", "fexit", "kprobe", "none", NULL};
 
 /* The number of arguments of a kernel function, or -ENOENT. */
 static int function_arguments(const struct btf *btf, const char *name)
@@ -34,44 +33,5 @@ int features_read(struct features *features)
 	arguments = function_arguments(btf, "inet_csk_accept");
 	features->accept_args = arguments == 4 || arguments == 2 ? (unsigned)arguments : 0;
 	btf__free(btf);
-	return 0;
-}
-
-static int parse(const char *const *names, size_t count, const char *name)
-{
-	for (size_t i = 0; i < count; i++) {
-		if (strcmp(names[i], name) == 0)
-			return (int)i;
-	}
-	return -EINVAL;
-}
-
-const char *facts_store_name(enum facts_store store)
-{
-	return store_names[store];
-}
-
-const char *accept_hook_name(enum accept_hook hook)
-{
-	return hook_names[hook];
-}
-
-int facts_store_parse(const char *name, enum facts_store *store)
-{
-	int found = parse(store_names, sizeof(store_names) / sizeof(store_names[0]), name);
-
-	if (found < 0)
-		return found;
-	*store = (enum facts_store)found;
-	return 0;
-}
-
-int accept_hook_parse(const char *name, enum accept_hook *hook)
-{
-	int found = parse(hook_names, sizeof(hook_names) / sizeof(hook_names[0]), name);
-
-	if (found < 0)
-		return found;
-	*hook = (enum accept_hook)found;
 	return 0;
 }

@@ -31,11 +31,8 @@ struct features {
 /* Returns 0, or -ENOENT where the kernel has no BTF, or another -errno. */
 int features_read(struct features *features);
 
-const char *facts_store_name(enum facts_store store);
-const char *accept_hook_name(enum accept_hook hook);
-
-/* One of the names above, or "auto"; returns -EINVAL for anything else. */
-int facts_store_parse(const char *name, enum facts_store *store);
-int accept_hook_parse(const char *name, enum accept_hook *hook);
+/* The names of the enums' values, for options and the log; both lists end with NULL. */
+extern const char *const facts_store_names[];
+extern const char *const accept_hook_names[];
 
 #endif

@@ -3,6 +3,7 @@
 
 #include "common/cleanup.h"
 #include "common/log.h"
+#include "common/name.h"
 #include "conn_hash.skel.h"
 #include "conn_storage.skel.h"
 #include "proto/record.h"
@@ -34,11 +35,10 @@ static const struct candidate candidates[] = {
 	{FACTS_HASH, ACCEPT_NONE, 0, NULL},
 };
 
-/* Programs that are always there: what runs on events, and the iterators. */
-static const char *const event_programs[] = {"state_change", "destroy"};
-static const char *const iterators[] = {"snapshot", "list_cgroups", "seed_files", "seed_orphans"};
-
-#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+/* Programs that run on events, and the iterators: these are always there. */
+static const char *const event_programs[] = {"state_change", "destroy", NULL};
+static const char *const iterators[] = {"snapshot", "list_cgroups", "seed_files", "seed_orphans",
+					NULL};
 
 static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
 {
@@ -54,15 +54,8 @@ static int print_debug(enum libbpf_print_level level, const char *format, va_lis
 
 static bool is_wanted(const char *program, const struct candidate *candidate)
 {
-	for (size_t i = 0; i < COUNT_OF(event_programs); i++) {
-		if (strcmp(program, event_programs[i]) == 0)
-			return true;
-	}
-	for (size_t i = 0; i < COUNT_OF(iterators); i++) {
-		if (strcmp(program, iterators[i]) == 0)
-			return true;
-	}
-	return candidate->accept_program && strcmp(program, candidate->accept_program) == 0;
+	return name_find(event_programs, program) >= 0 || name_find(iterators, program) >= 0 ||
+	       (candidate->accept_program && strcmp(program, candidate->accept_program) == 0);
 }
 
 static struct bpf_object *open_object(const struct candidate *candidate)
@@ -192,7 +185,7 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 		return -E2BIG;
 	loader->possible_cpus = (unsigned)cpus;
 	libbpf_set_print(print_debug);
-	for (size_t i = 0; i < COUNT_OF(candidates); i++) {
+	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
 		const struct candidate *candidate = &candidates[i];
 
 		if (store != FACTS_AUTO && candidate->store != store)
@@ -206,8 +199,8 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 		error = try_candidate(loader, candidate);
 		if (!error)
 			return 0;
-		log_debug("facts in %s with accept by %s: %s", facts_store_name(candidate->store),
-			  accept_hook_name(candidate->accept), strerror(-error));
+		log_debug("facts in %s with accept by %s: %s", facts_store_names[candidate->store],
+			  accept_hook_names[candidate->accept], strerror(-error));
 	}
 	return error;
 }
@@ -219,8 +212,7 @@ static struct bpf_link *attach_iterator(struct loader *loader, const char *name,
 	union bpf_iter_link_info info = {0};
 
 	if (map) {
-		info.map.map_fd =
-			(unsigned)bpf_object__find_map_fd_by_name(loader->object, map);
+		info.map.map_fd = (unsigned)bpf_object__find_map_fd_by_name(loader->object, map);
 		options.link_info = &info;
 		options.link_info_len = sizeof(info);
 	}
@@ -230,7 +222,7 @@ static struct bpf_link *attach_iterator(struct loader *loader, const char *name,
 
 int loader_attach(struct loader *loader)
 {
-	for (size_t i = 0; i < COUNT_OF(event_programs); i++) {
+	for (size_t i = 0; event_programs[i]; i++) {
 		int error = attach(loader, event_programs[i]);
 
 		if (error)
@@ -248,25 +240,20 @@ static int run_iterator(struct loader *loader, const char *name)
 {
 	struct bpf_link *link = attach_iterator(loader, name, NULL);
 	_cleanup_close_ int fd = -1;
+	int error = 0;
 	char byte;
 
 	if (!link)
 		return -errno;
 	fd = bpf_iter_create(bpf_link__fd(link));
-	if (fd < 0) {
-		bpf_link__destroy(link);
-		return -errno;
-	}
-	while (read(fd, &byte, sizeof(byte)) < 0) {
-		if (errno != EAGAIN && errno != EINTR) {
-			int error = -errno;
-
-			bpf_link__destroy(link);
-			return error;
-		}
+	if (fd < 0)
+		error = -errno;
+	while (!error && read(fd, &byte, sizeof(byte)) < 0) {
+		if (errno != EAGAIN && errno != EINTR)
+			error = -errno;
 	}
 	bpf_link__destroy(link);
-	return 0;
+	return error;
 }
 
 int loader_seed_files(struct loader *loader)
@@ -281,8 +268,8 @@ int loader_seed_orphans(struct loader *loader)
 
 int loader_iterate(const struct loader *loader, enum handoff_iterator what)
 {
-	const struct bpf_link *link =
-		what == HANDOFF_ITERATE_CGROUPS ? loader->cgroups : loader->connections;
+	const struct bpf_link *link = what == HANDOFF_ITERATE_CGROUPS ? loader->cgroups
+								      : loader->connections;
 	int fd = bpf_iter_create(bpf_link__fd(link));
 
 	return fd < 0 ? -errno : fd;

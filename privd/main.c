@@ -5,7 +5,9 @@
  *
  *   options -> directory and socket -> programs -> rings -> attach -> seed -> drop -> serve
  */
+#include "common/exit_code.h"
 #include "common/log.h"
+#include "common/name.h"
 #include "common/notify.h"
 #include "privd/confine.h"
 #include "privd/loader.h"
@@ -27,12 +29,6 @@
 #include <sys/signalfd.h>
 #include <sys/utsname.h>
 #include <unistd.h>
-
-enum exit_code {
-	EXIT_USAGE = 2,
-	EXIT_UNSUPPORTED = 4,
-	EXIT_PRIVILEGE = 5,
-};
 
 #define RING_PAGES_DEFAULT 512 /* 2 MiB: a quarter of a second at 50,000 closes/s on one CPU */
 #define RING_PAGES_MAX 65536
@@ -67,7 +63,7 @@ static const char usage[] =
 static int usage_error(const char *what, const char *value)
 {
 	log_error("%s '%s'; try --help", what, value);
-	return EXIT_USAGE;
+	return EXIT_CODE_USAGE;
 }
 
 static int parse_pages(const char *text, unsigned *pages)
@@ -79,27 +75,6 @@ static int parse_pages(const char *text, unsigned *pages)
 		return -EINVAL;
 	*pages = (unsigned)value;
 	return 0;
-}
-
-static int parse_level(const char *text, enum log_level *level)
-{
-	static const struct {
-		const char *name;
-		enum log_level level;
-	} levels[] = {
-		{"error", LOG_LEVEL_ERROR},
-		{"warning", LOG_LEVEL_WARNING},
-		{"info", LOG_LEVEL_INFO},
-		{"debug", LOG_LEVEL_DEBUG},
-	};
-
-	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++) {
-		if (strcmp(levels[i].name, text) == 0) {
-			*level = levels[i].level;
-			return 0;
-		}
-	}
-	return -EINVAL;
 }
 
 /* Returns -1 to go on, or an exit code. */
@@ -137,26 +112,28 @@ static int parse_options(struct options *options, int argc, char **argv)
 			error = parse_pages(optarg, &options->ring_pages);
 			break;
 		case 'a':
-			error = accept_hook_parse(optarg, &options->accept);
+			error = name_find(accept_hook_names, optarg);
+			options->accept = (enum accept_hook)error;
 			break;
 		case 'f':
-			error = facts_store_parse(optarg, &options->facts);
+			error = name_find(facts_store_names, optarg);
+			options->facts = (enum facts_store)error;
 			break;
 		case 'l':
-			error = parse_level(optarg, &options->level);
+			error = log_level_parse(optarg, &options->level);
 			break;
 		case 'v':
 			printf("sockwarden-privd %s\n", SOCKWARDEN_VERSION);
-			return EXIT_SUCCESS;
+			return EXIT_CODE_OK;
 		case 'h':
 			fputs(usage, stdout);
-			return EXIT_SUCCESS;
+			return EXIT_CODE_OK;
 		case ':':
 			return usage_error("a value is missing after", argv[optind - 1]);
 		default:
 			return usage_error("unknown option", argv[optind - 1]);
 		}
-		if (error)
+		if (error < 0)
 			return usage_error("not a valid value:", optarg);
 	}
 	if (optind < argc)
@@ -171,9 +148,10 @@ static int find_users(const struct options *options, struct identity *worker,
 	const struct passwd *entry = getpwnam(options->worker_user);
 
 	if (!entry) {
-		log_error("no user '%s': create it (systemd-sysusers or useradd -r) or name another "
-			  "by --worker-user",
-			  options->worker_user);
+		log_error(
+			"no user '%s': create it (systemd-sysusers or useradd -r) or name another "
+			"by --worker-user",
+			options->worker_user);
 		return -ENOENT;
 	}
 	*worker = (struct identity){entry->pw_uid, entry->pw_gid};
@@ -260,8 +238,8 @@ static void describe(struct handoff_welcome *welcome, const struct loader *loade
 	welcome->rings = rings->count;
 	add_hook(welcome, "state", "tp_btf/inet_sock_set_state");
 	add_hook(welcome, "destroy", "tp_btf/tcp_destroy_sock");
-	add_hook(welcome, "accept", accept_hook_name(loader->accept));
-	add_hook(welcome, "facts", facts_store_name(loader->store));
+	add_hook(welcome, "accept", accept_hook_names[loader->accept]);
+	add_hook(welcome, "facts", facts_store_names[loader->store]);
 	add_hook(welcome, "snapshot",
 		 loader->store == FACTS_STORAGE ? "iter/bpf_sk_storage_map" : "iter/bpf_map_elem");
 	add_hook(welcome, "capability", keep_bpf ? "CAP_BPF" : "none");
@@ -273,12 +251,12 @@ static int load_failure(int error)
 		log_error("the kernel refuses to load BPF programs: %s; start privd as root with "
 			  "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and check the kernel's lockdown",
 			  strerror(-error));
-		return EXIT_PRIVILEGE;
+		return EXIT_CODE_PRIVILEGE;
 	}
 	log_error("this kernel takes none of the ways to trace connections: %s; see `sockwarden "
 		  "probe`, or --log-level debug for the verifier's words",
 		  strerror(-error));
-	return EXIT_UNSUPPORTED;
+	return EXIT_CODE_UNSUPPORTED;
 }
 
 /* Loads, opens, attaches and seeds; returns -1, or an exit code. */
@@ -289,10 +267,11 @@ static int start_tracing(const struct options *options, struct loader *loader,
 	int error = features_read(&features);
 
 	if (error) {
-		log_error("cannot read this kernel's BTF (/sys/kernel/btf/vmlinux): %s; a kernel with "
-			  "CONFIG_DEBUG_INFO_BTF is needed",
-			  strerror(-error));
-		return EXIT_UNSUPPORTED;
+		log_error(
+			"cannot read this kernel's BTF (/sys/kernel/btf/vmlinux): %s; a kernel with "
+			"CONFIG_DEBUG_INFO_BTF is needed",
+			strerror(-error));
+		return EXIT_CODE_UNSUPPORTED;
 	}
 	error = loader_load(loader, &features, options->facts, options->accept);
 	if (error)
@@ -303,7 +282,8 @@ static int start_tracing(const struct options *options, struct loader *loader,
 		log_error("cannot open the perf rings: %s; check kernel.perf_event_paranoid, "
 			  "CAP_PERFMON and --ring-pages",
 			  strerror(-error));
-		return error == -EPERM || error == -EACCES ? EXIT_PRIVILEGE : EXIT_FAILURE;
+		return error == -EPERM || error == -EACCES ? EXIT_CODE_PRIVILEGE
+							   : EXIT_CODE_FAILURE;
 	}
 	error = loader_attach(loader);
 	if (error)
@@ -314,10 +294,11 @@ static int start_tracing(const struct options *options, struct loader *loader,
 			    strerror(-error));
 	error = netns_run_in_root(seed_orphans, loader);
 	if (error == NETNS_LOST)
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	if (error == -EACCES) {
-		log_warning("/proc/1/ns/net may not be opened (it takes CAP_SYS_PTRACE): taking my own "
-			    "network namespace for the root one");
+		log_warning(
+			"/proc/1/ns/net may not be opened (it takes CAP_SYS_PTRACE): taking my own "
+			"network namespace for the root one");
 		error = loader_seed_orphans(loader);
 	}
 	if (error)
@@ -351,16 +332,16 @@ int main(int argc, char **argv)
 
 	if (geteuid() != 0) {
 		log_error("must be started as root; it gives that up when it has loaded");
-		return EXIT_PRIVILEGE;
+		return EXIT_CODE_PRIVILEGE;
 	}
 	if (find_users(&options, &worker, &privd))
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	directory = runtime_dir_open(options.runtime_dir, worker.uid, worker.gid);
 	if (directory < 0)
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	listen_fd = runtime_dir_listen(directory, worker.uid, worker.gid);
 	if (listen_fd < 0)
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	close(directory);
 	signal_fd = make_signal_fd();
 	notify_fd = notify_open();
@@ -378,7 +359,7 @@ int main(int argc, char **argv)
 	grants.resume_fd = make_resume(grants.resume_bytes);
 	if (grants.resume_fd < 0 || signal_fd < 0) {
 		log_error("out of descriptors or memory at start");
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	}
 	keep_bpf = confine_needs_bpf_capability(try_iterator, &loader);
 	describe(&grants.welcome, &loader, &rings, keep_bpf);
@@ -388,7 +369,7 @@ int main(int argc, char **argv)
 		error = confine_lock();
 	if (error) {
 		log_error("cannot give up privileges: %s", strerror(-error));
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	}
 	log_info("ready: %u rings of %u pages, uid %u", rings.count, rings.data_pages, privd.uid);
 	notify_send(notify_fd, "READY=1");
@@ -396,8 +377,8 @@ int main(int argc, char **argv)
 	notify_send(notify_fd, "STOPPING=1");
 	if (error < 0) {
 		log_error("cannot wait for workers: %s", strerror(-error));
-		_exit(EXIT_FAILURE);
+		_exit(EXIT_CODE_FAILURE);
 	}
 	log_info("stopped by signal %d", error);
-	_exit(EXIT_SUCCESS);
+	_exit(EXIT_CODE_OK);
 }

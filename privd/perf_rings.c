@@ -28,8 +28,7 @@ static int open_ring(unsigned cpu, size_t data_bytes)
 	_cleanup_close_ int fd = -1;
 	size_t header = (size_t)sysconf(_SC_PAGESIZE);
 
-	fd = (int)syscall(SYS_perf_event_open, &attributes, -1, (int)cpu, -1,
-			  PERF_FLAG_FD_CLOEXEC);
+	fd = (int)syscall(SYS_perf_event_open, &attributes, -1, (int)cpu, -1, PERF_FLAG_FD_CLOEXEC);
 	if (fd < 0)
 		return -errno;
 	if (mmap(NULL, header + data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0) ==

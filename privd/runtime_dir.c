@@ -48,8 +48,8 @@ static bool is_served(void)
 {
 	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 
-	return fd >= 0 && connect(fd, (const struct sockaddr *)&handoff_address,
-				  sizeof(handoff_address)) == 0;
+	return fd >= 0 &&
+	       connect(fd, (const struct sockaddr *)&handoff_address, sizeof(handoff_address)) == 0;
 }
 
 /* In the directory and as its owner. */
@@ -64,8 +64,8 @@ static int bind_here(int fd)
 		log_warning("replacing the stale socket %s", HANDOFF_SOCKET_NAME);
 		error = 0;
 		if (unlink(HANDOFF_SOCKET_NAME) < 0 ||
-		    bind(fd, (const struct sockaddr *)&handoff_address,
-			 sizeof(handoff_address)) < 0)
+		    bind(fd, (const struct sockaddr *)&handoff_address, sizeof(handoff_address)) <
+			    0)
 			error = -errno;
 	}
 	umask(mask);

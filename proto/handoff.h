@@ -71,7 +71,7 @@ enum handoff_iterator {
 };
 
 struct handoff_header {
-	uint16_t type; /* enum handoff_type */
+	uint16_t type;	 /* enum handoff_type */
 	uint16_t length; /* of the whole message, header included */
 	uint32_t pad0;
 };
@@ -117,10 +117,10 @@ struct handoff_empty {
  */
 struct handoff_grant {
 	struct handoff_header header;
-	uint32_t value_bytes; /* size of one value */
+	uint32_t value_bytes;  /* size of one value */
 	uint32_t stride_bytes; /* from one value to the next */
-	uint32_t count;	      /* values */
-	uint32_t map_bytes;   /* length to map, a multiple of the page size */
+	uint32_t count;	       /* values */
+	uint32_t map_bytes;    /* length to map, a multiple of the page size */
 };
 
 struct handoff_grant_ring {
@@ -154,21 +154,21 @@ struct handoff_resume_cpu {
 };
 
 struct handoff_resume {
-	uint64_t closed;   /* close records processed by all workers so far */
-	uint64_t inferred; /* connections closed by inference so far */
-	uint64_t lost;	   /* close records counted as lost in batch gaps so far */
-	uint64_t workers;  /* workers that were served so far */
+	uint64_t closed;		  /* close records processed by all workers so far */
+	uint64_t inferred;		  /* connections closed by inference so far */
+	uint64_t lost;			  /* close records counted as lost in batch gaps so far */
+	uint64_t workers;		  /* workers that were served so far */
 	struct handoff_resume_cpu cpus[]; /* welcome.possible_cpus of them */
 };
 
 struct handoff_row {
 	uint16_t type;
 	uint16_t length;
-	uint8_t fds;	    /* descriptors that come with it, exactly */
-	uint8_t direction;  /* enum handoff_direction */
-	uint8_t states;	    /* in which it may be sent: bits of 1 << enum handoff_state */
-	bool once;	    /* at most once in a session */
-	const char *name;   /* as in the log and in docs/protocol.md */
+	uint8_t fds;	     /* descriptors that come with it, exactly */
+	uint8_t direction;   /* enum handoff_direction */
+	uint8_t states;	     /* in which it may be sent: bits of 1 << enum handoff_state */
+	bool once;	     /* at most once in a session */
+	const char *name;    /* as in the log and in docs/protocol.md */
 	const char *meaning; /* one sentence for docs/protocol.md */
 };
 

@@ -59,10 +59,10 @@ enum record_pid_source {
 enum record_flag {
 	RECORD_ESTABLISHED = 1 << 0, /* the three-way handshake was completed */
 	RECORD_FIN_RECEIVED = 1 << 1,
-	RECORD_FIN_ACKED = 1 << 2,	/* our FIN was acknowledged */
-	RECORD_SECOND_CHANCE = 1 << 3,	/* reported when the socket was destroyed, not at CLOSE */
-	RECORD_NO_FACTS = 1 << 4,	/* no facts were stored: opened_ns and the process are unknown */
-	RECORD_PREEXISTING = 1 << 5,	/* the connection is older than the tracer: opened_ns is 0 */
+	RECORD_FIN_ACKED = 1 << 2,     /* our FIN was acknowledged */
+	RECORD_SECOND_CHANCE = 1 << 3, /* reported when the socket was destroyed, not at CLOSE */
+	RECORD_NO_FACTS = 1 << 4, /* no facts were stored: opened_ns and the process are unknown */
+	RECORD_PREEXISTING = 1 << 5, /* the connection is older than the tracer: opened_ns is 0 */
 	RECORD_CLOSED_LOCALLY = 1 << 6, /* CLOSE was entered by the owning process itself */
 };
 
@@ -79,29 +79,29 @@ struct conn_record {
 	__u8 tcp_state;	 /* linux/tcp_states.h; of a close record: the state before CLOSE */
 	__u8 flags;	 /* enum record_flag */
 	__u8 pad0;
-	__u64 id;	      /* socket cookie, its top 16 bits xored with the socket's reuse count */
-	__u64 opened_ns;      /* CLOCK_MONOTONIC: SYN sent or child socket made; 0: unknown */
-	__u64 at_ns;	      /* CLOCK_MONOTONIC: when this record was written */
-	__u64 sent_bytes;     /* payload that the peer acknowledged */
-	__u64 recv_bytes;     /* payload that arrived in order */
-	__u64 cgroup_id;      /* of the process, in the default (v2) hierarchy */
-	__u64 start_ns;	      /* CLOCK_BOOTTIME: start of the process */
-	__u32 sent_packets;   /* tcp_sock.segs_out: segments, those without payload included */
-	__u32 recv_packets;   /* tcp_sock.segs_in */
-	__u32 retransmits;    /* tcp_sock.total_retrans: segments */
-	__u32 srtt_us;	      /* smoothed RTT (RFC 6298); 0: never measured */
-	__u32 rttvar_us;      /* its mean deviation */
-	__u32 handshake_us;   /* SYN to SYN-ACK (outgoing), SYN-ACK to ACK (incoming); 0: unknown */
-	__u32 pid;	      /* thread group id in the initial pid namespace */
-	__u32 uid;	      /* in the initial user namespace */
-	__u32 netns;	      /* inode of the network namespace */
-	__u16 local_port;     /* 0: none was bound */
+	__u64 id;	    /* socket cookie, its top 16 bits xored with the socket's reuse count */
+	__u64 opened_ns;    /* CLOCK_MONOTONIC: SYN sent or child socket made; 0: unknown */
+	__u64 at_ns;	    /* CLOCK_MONOTONIC: when this record was written */
+	__u64 sent_bytes;   /* payload that the peer acknowledged */
+	__u64 recv_bytes;   /* payload that arrived in order */
+	__u64 cgroup_id;    /* of the process, in the default (v2) hierarchy */
+	__u64 start_ns;	    /* CLOCK_BOOTTIME: start of the process */
+	__u32 sent_packets; /* tcp_sock.segs_out: segments, those without payload included */
+	__u32 recv_packets; /* tcp_sock.segs_in */
+	__u32 retransmits;  /* tcp_sock.total_retrans: segments */
+	__u32 srtt_us;	    /* smoothed RTT (RFC 6298); 0: never measured */
+	__u32 rttvar_us;    /* its mean deviation */
+	__u32 handshake_us; /* SYN to SYN-ACK (outgoing), SYN-ACK to ACK (incoming); 0: unknown */
+	__u32 pid;	    /* thread group id in the initial pid namespace */
+	__u32 uid;	    /* in the initial user namespace */
+	__u32 netns;	    /* inode of the network namespace */
+	__u16 local_port;   /* 0: none was bound */
 	__u16 remote_port;
 	__u16 error; /* errno of the socket at its end; 0: none */
 	__u16 pad1;
 	__u32 pad2;
-	__u8 local_ip[16];  /* IPv4: the first four bytes, the rest 0 */
-	__u8 remote_ip[16]; /* the same */
+	__u8 local_ip[16];	      /* IPv4: the first four bytes, the rest 0 */
+	__u8 remote_ip[16];	      /* the same */
 	char comm[RECORD_COMM_BYTES]; /* of the thread group leader, NUL-terminated */
 };
 
@@ -144,11 +144,11 @@ struct cgroup_record {
  * the life of the array; the worker compares that with what reached it.
  */
 struct conn_counters {
-	__u64 opened;	      /* connections that began, or were found at start or at their end */
-	__u64 closed;	      /* close records made, sent or not */
-	__u64 lone;	      /* of these: sent alone because the batch was busy */
-	__u64 ring_full;      /* close records given up: the ring had no room */
-	__u64 output_errors;  /* perf outputs refused; a batch is offered again with the next record */
+	__u64 opened;	     /* connections that began, or were found at start or at their end */
+	__u64 closed;	     /* close records made, sent or not */
+	__u64 lone;	     /* of these: sent alone because the batch was busy */
+	__u64 ring_full;     /* close records given up: the ring had no room */
+	__u64 output_errors; /* perf outputs refused; a batch is offered again with the next record */
 	__u64 storage_failed; /* facts that could not be stored (no memory or table full) */
 	__u64 second_chance;  /* close records made at tcp_destroy_sock */
 	__u64 no_facts;	      /* close records whose connection had no facts */
