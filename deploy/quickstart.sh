@@ -2,18 +2,20 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Builds sockwarden, starts both of its processes and shows this machine's connections: a full
-# screen on a terminal, JSON Lines otherwise. Ctrl-C or SIGTERM stops everything that was started.
+# screen on a terminal, lines otherwise. Ctrl-C or SIGTERM stops everything that was started.
 # What stays: the packages, build/ and the two system users.
 set -euo pipefail
 
-readonly source_dir=$(cd "$(dirname "$0")/.." && pwd)
+source_dir=$(cd "$(dirname "$0")/.." && pwd)
 build_dir=$source_dir/build
 runtime_dir=/run/sockwarden
 runtime_dir_is_ours=no
 scratch=
+privd_was_ready=no
 privd=
 worker=
 viewer=
+job=
 
 usage()
 {
@@ -120,10 +122,16 @@ build_quietly()
 build()
 {
 	say "building in $build_dir"
-	build_quietly >"$scratch/build.log" 2>&1 || {
+	# In the background, so that SIGTERM need not wait for it, and as a group of its own.
+	set -m
+	build_quietly >"$scratch/build.log" 2>&1 </dev/null &
+	job=$!
+	set +m
+	wait "$job" || {
 		tail -n 20 "$scratch/build.log" >&2
 		fail 1 "the build failed; if $build_dir is from another checkout, remove it and start again"
 	}
+	job=
 }
 
 make_user()
@@ -149,7 +157,7 @@ make_users()
 
 is_alive()
 {
-	kill -0 "$1" 2>/dev/null
+	kill -0 -- "$1" 2>/dev/null
 }
 
 # wait_ready NAME PID: until its log says so; its last line tells why not.
@@ -163,6 +171,7 @@ wait_ready()
 		fi
 		if ! is_alive "$2"; then
 			wait "$2" || code=$?
+			printf -v "$1" '' # privd or worker: there is nothing left to stop
 			fail "$((code ? code : 1))" "$1 did not start: $(tail -n 1 "$log")"
 		fi
 		sleep 0.05
@@ -178,6 +187,7 @@ start_daemons()
 		</dev/null >"$scratch/privd.log" 2>&1 &
 	privd=$!
 	wait_ready privd "$privd"
+	privd_was_ready=yes
 	# Open connections are told every second, not every 30.
 	echo '{"publish": {"interval_s": 1}}' >"$scratch/sockwarden.json"
 	setsid "$build_dir/worker/sockwarden-worker" --runtime-dir "$runtime_dir" \
@@ -189,7 +199,7 @@ start_daemons()
 # In the background, because a trap would have to wait for a command in the foreground.
 show()
 {
-	local verb=watch ended= code=0
+	local verb=watch ended='' code=0
 
 	if [ -t 0 ] && [ -t 1 ]; then
 		verb=top
@@ -205,40 +215,42 @@ show()
 		exit "$code"
 		;;
 	"$worker")
+		worker=
 		fail 1 "the worker ended: $(tail -n 1 "$scratch/worker.log")"
 		;;
 	"$privd")
+		privd=
 		fail 1 "privd ended: $(tail -n 1 "$scratch/privd.log")"
 		;;
 	esac
 }
 
-# stop PID: asks, waits up to 5 s, then insists.
+# stop PID, or -PID for a whole group: asks, waits up to 5 s, then insists.
 stop()
 {
 	local i
 
-	[ -n "$1" ] || return 0
-	kill -TERM "$1" 2>/dev/null || true
+	[ -n "${1#-}" ] || return 0
+	kill -TERM -- "$1" 2>/dev/null || true
 	for ((i = 0; i < 100; i++)); do
 		is_alive "$1" || break
 		sleep 0.05
 	done
-	kill -KILL "$1" 2>/dev/null || true
-	wait "$1" 2>/dev/null || true
+	kill -KILL -- "$1" 2>/dev/null || true
+	wait "${1#-}" 2>/dev/null || true
 }
 
 # The viewer first, then who reads, then who writes; then what they left.
 clean_up()
 {
 	trap '' INT TERM HUP
+	stop "-$job"
 	stop "$viewer"
 	stop "$worker"
 	stop "$privd"
-	if [ -n "$privd" ]; then
-		rm -f "$runtime_dir/privd.sock"
-		[ $runtime_dir_is_ours = no ] || rmdir "$runtime_dir" 2>/dev/null || true
-	fi
+	# privd made its socket as root and cannot remove it as the user that it has become.
+	[ $privd_was_ready = no ] || rm -f "$runtime_dir/privd.sock"
+	[ $runtime_dir_is_ours = no ] || rmdir "$runtime_dir" 2>/dev/null || true
 	[ -z "$scratch" ] || rm -rf "$scratch"
 }
 
