@@ -68,12 +68,9 @@ choose_job() {
 		pytest_args=(tests/kernels/guest/test_machine.py)
 		return
 	fi
-	if [[ -z $build ]]; then
-		build=$SOURCE_TREE/build
-		[[ -d $build/dev ]] && build=$build/dev
-	fi
+	: "${build:=$(default_build)}"
 	for program in privd/sockwarden-privd worker/sockwarden-worker; do
-		[[ -x $build/$program ]] || die "no $program in $build; build first, or give --build DIR"
+		[[ -x $build/$program ]] || die "no $program in ${build:-build}; build first, or give --build DIR"
 	done
 	((${#pytest_args[@]})) || pytest_args=(tests/integration)
 }

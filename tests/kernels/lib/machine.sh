@@ -3,8 +3,18 @@
 #
 # One virtual machine: its payload, its qemu command line, its time limits and its results.
 
+RESULTS_SIZE=32M
+
 # With both machines of a pair busy on two cores a guest is up in 10 to 15 s.
 BOOT_LIMIT_S=120
+
+# default_build: the build folder of this tree, empty where there is none.
+default_build() {
+	local folder
+	for folder in "$SOURCE_TREE/build/dev" "$SOURCE_TREE/build"; do
+		[[ ! -e $folder/CMakeCache.txt ]] || { echo "$folder" && return; }
+	done
+}
 
 # payload_make BUILD ARCHIVE JOB...: the tests and the built programs as one tar archive, in the
 # folders source and build, with the guest's init and its job.
@@ -18,9 +28,9 @@ payload_make() {
 	tar -C "$SOURCE_TREE" --exclude=__pycache__ --exclude='./build*' --exclude=./.git -cf - . |
 		tar -C "$work/source" -xf -
 	if [[ -n $build ]]; then
-		# what runs, not what it was made from
-		(cd "$build" && find . -type f -perm /111 ! -path '*/CMakeFiles/*' ! -name '*.o' -print0 |
-			tar --null --no-recursion -T - -cf -) | tar -C "$work/build" -xf -
+		# what runs and how it was configured, not what it was made from
+		(cd "$build" && find . -type f \( -perm /111 ! -path '*/CMakeFiles/*' -o -name CMakeCache.txt \) \
+			-print0 | tar --null --no-recursion -T - -cf -) | tar -C "$work/build" -xf -
 	fi
 	tar -C "$work" --owner=0 --group=0 --sort=name -cf "$archive" .
 	# a disk has whole sectors
@@ -28,9 +38,9 @@ payload_make() {
 	rm -rf -- "$work"
 }
 
-# machine_qemu SERIES FOLDER ROOT PAYLOAD RESULTS APPEND SERIAL: becomes qemu.
+# machine_qemu SERIES FOLDER ROOT PAYLOAD RESULTS SERIAL: becomes qemu.
 machine_qemu() {
-	local series=$1 folder=$2 root=$3 payload=$4 results=$5 append=$6 serial=$7 id
+	local series=$1 folder=$2 root=$3 payload=$4 results=$5 serial=$6 id
 	local -a disks=()
 	local -A file=([root]=$root [modules]=$folder/modules.ext4 [payload]=$payload [results]=$results)
 	for id in root modules payload results; do
@@ -40,10 +50,10 @@ machine_qemu() {
 		)" -device "virtio-blk-pci,drive=$id,serial=$id")
 	done
 	exec nice qemu-system-x86_64 -accel tcg -cpu "$(kernel_field "$series" 4)" -smp 2 -m 1536 \
-		-M q35,usb=off -nodefaults -no-user-config -nographic -no-reboot \
+		-M q35,usb=off -nodefaults -no-user-config -display none -no-reboot \
 		-device virtio-rng-pci "${disks[@]}" -serial "$serial" \
 		-kernel "$folder/vmlinuz" -initrd "$folder/initramfs" \
-		-append "console=ttyS0 mitigations=off quiet panic=-1 oops=panic $append"
+		-append "console=ttyS0 mitigations=off quiet panic=-1 oops=panic"
 }
 
 # machine_run SERIES FOLDER ROOT PAYLOAD LOGS LIMIT_S: boots, waits, and leaves in LOGS console.log,
@@ -54,8 +64,8 @@ machine_run() {
 	start=$SECONDS
 	rm -rf -- "$logs"
 	mkdir -p "$logs"
-	truncate -s 32M "$logs/results.disk"
-	machine_qemu "$series" "$folder" "$root" "$payload" "$logs/results.disk" "" \
+	truncate -s "$RESULTS_SIZE" "$logs/results.disk"
+	machine_qemu "$series" "$folder" "$root" "$payload" "$logs/results.disk" \
 		"file:$logs/console.log" >"$logs/qemu.log" 2>&1 </dev/null &
 	pid=$!
 	# shellcheck disable=SC2064
@@ -63,8 +73,8 @@ machine_run() {
 	while kill -0 "$pid" 2>/dev/null; do
 		if ((SECONDS - start > limit)); then
 			failure="not done after $limit s"
-		elif ((SECONDS - start > BOOT_LIMIT_S)) && ! grep -q '^guest: up' "$logs/console.log"; then
-			failure="did not boot in $BOOT_LIMIT_S s"
+		elif ((SECONDS - start > BOOT_LIMIT_S)) && ! grep -q 'guest: up' "$logs/console.log"; then
+			failure="no start in $BOOT_LIMIT_S s"
 		fi
 		[[ -n $failure ]] && kill -9 "$pid" && break
 		sleep 0.5
@@ -75,6 +85,7 @@ machine_run() {
 	tar -xf "$logs/results.disk" -C "$logs" 2>/dev/null
 	rm -f "$logs/results.disk"
 	[[ -z $failure && ! -e $logs/status ]] &&
-		failure=$(grep -q '^guest: up' "$logs/console.log" && echo "ended before its results" || echo "did not boot")
+		failure="ended before its results"
+	[[ -z $failure ]] || grep -q 'guest: up' "$logs/console.log" || failure="did not boot"
 	[[ -z $failure ]] || { echo "$failure" >"$logs/failure" && return 1; }
 }
