@@ -23,13 +23,13 @@ struct identity {
 
 struct worker_facts {
 	struct identity identity;
-	const char *version;	    /* PROJECT_VERSION */
-	uint64_t uptime_s;	    /* of the worker */
-	bool healthy;		    /* false: "bad" */
-	bool privd_alive;	    /* its socket is open and the last PING was answered */
-	uint32_t seccomp;	    /* as /proc/PID/status: 0 none, 2 filter */
-	uint32_t landlock_abi;	    /* that is enforced; 0: none */
-	uint32_t no_new_privs;	    /* prctl(2) PR_GET_NO_NEW_PRIVS */
+	const char *version;		   /* PROJECT_VERSION */
+	uint64_t uptime_s;		   /* of the worker */
+	bool healthy;			   /* false: "bad" */
+	bool privd_alive;		   /* its socket is open and the last PING was answered */
+	uint32_t seccomp;		   /* as /proc/PID/status: 0 none, 2 filter */
+	uint32_t landlock_abi;		   /* that is enforced; 0: none */
+	uint32_t no_new_privs;		   /* prctl(2) PR_GET_NO_NEW_PRIVS */
 	char kernel[HANDOFF_KERNEL_BYTES]; /* as privd said, NUL-terminated */
 	uint32_t hook_count;		   /* of hooks, at most HANDOFF_HOOKS_MAX */
 	struct handoff_hook hooks[HANDOFF_HOOKS_MAX];

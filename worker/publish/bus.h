@@ -59,7 +59,13 @@ int bus_receive(struct bus *bus, const char **bytes, size_t *length);
 /* Answers the request that was taken last; bytes are copied. Returns 0 or -errno. */
 int bus_reply(struct bus *bus, const char *bytes, size_t length);
 
-/* Closes both sockets and removes their files; at most 100 ms are given to queued messages. */
+/*
+ * Gives messages that were published 100 ms to leave, if there are subscribers: nng drops what is
+ * queued when it closes. Sleeps.
+ */
+void bus_drain(struct bus *bus);
+
+/* Closes both sockets and removes their files (unlink(2), which a system-call filter must allow). */
 void bus_close(struct bus *bus);
 
 #endif

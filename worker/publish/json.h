@@ -15,8 +15,8 @@
 #include <string.h>
 
 struct json {
-	char *at;    /* the next byte goes here */
-	char *end;   /* first byte behind the buffer */
+	char *at;  /* the next byte goes here */
+	char *end; /* first byte behind the buffer */
 	char *start;
 	bool overflow; /* something was left out: the text is not valid */
 };

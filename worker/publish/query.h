@@ -4,13 +4,15 @@
  *
  *   {"op":"snapshot","filter":EXPR?,"page":TOKEN?}
  *       -> {"ok":true,"connections":[...]}            all live connections, or
- *       -> {"ok":true,"connections":[...],"more":TOKEN}   there are more: ask again with the page
+ *       -> {"ok":true,"connections":[...],"more":TOKEN}   there are more: ask again with the
+ *          same filter and the page; a page may be empty
  *   {"op":"status"} -> worker/status.h
  *   else -> {"ok":false,"error":"bad_request|unknown_op|too_large|busy","message":"..."}
  *
+ * Keys that an operation does not have are refused, so that a misspelt filter is not ignored.
  * The kernel is asked for a fresh snapshot only for a first page. A token says where to go on and
  * for which filter it was given; nothing is kept for it here, so that a client that never comes
- * back costs nothing. A request is judged by its size, then by json_text_check(), before any
+ * back costs nothing. A request is judged by its size, then by json_scan_check(), before any
  * general parser sees it; a request that is refused changes nothing.
  */
 #ifndef SOCKWARDEN_WORKER_PUBLISH_QUERY_H

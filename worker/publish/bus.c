@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/publish/bus.h"
+
+#include "common/log.h"
+
+#include <nng/nng.h>
+#include <nng/protocol/pubsub0/pub.h>
+#include <nng/protocol/reqrep0/rep.h>
+
+#include <errno.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/un.h>
+#include <time.h>
+
+#define SOCKET_MODE 0660
+/* A subscriber has nothing to say; 0 would mean that any length is read. */
+#define EVENTS_RECEIVE_BYTES_MAX 1
+#define DRAIN_NS 100000000L
+
+struct bus {
+	nng_socket events;
+	nng_socket query;
+	int query_fd;
+	nng_msg *request; /* taken last */
+	/* These are counted by nng's threads. */
+	atomic_uint subscribers;
+	atomic_bool joined;
+	atomic_ullong rejected;
+};
+
+static int to_errno(int result)
+{
+	if (result & NNG_ESYSERR)
+		return -(result & ~NNG_ESYSERR);
+	switch (result) {
+	case 0:
+		return 0;
+	case NNG_EAGAIN:
+	case NNG_ETIMEDOUT:
+		return -EAGAIN;
+	case NNG_ENOMEM:
+		return -ENOMEM;
+	case NNG_EADDRINUSE:
+		return -EADDRINUSE;
+	case NNG_EADDRINVAL:
+		return -EADDRNOTAVAIL;
+	case NNG_EPERM:
+		return -EPERM;
+	case NNG_ENOENT:
+		return -ENOENT;
+	case NNG_EINVAL:
+		return -EINVAL;
+	default:
+		return -EIO;
+	}
+}
+
+static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
+{
+	struct bus *bus = context;
+
+	if (event == NNG_PIPE_EV_ADD_PRE) {
+		/* To close it in this event is to refuse it: nothing else is told of it. */
+		if (atomic_load(&bus->subscribers) >= BUS_SUBSCRIBERS_MAX) {
+			atomic_fetch_add(&bus->rejected, 1);
+			nng_pipe_close(pipe);
+		}
+	} else if (event == NNG_PIPE_EV_ADD_POST) {
+		atomic_fetch_add(&bus->subscribers, 1);
+		atomic_store(&bus->joined, true);
+	} else if (event == NNG_PIPE_EV_REM_POST) {
+		atomic_fetch_sub(&bus->subscribers, 1);
+	}
+}
+
+static int watch_pipes(struct bus *bus)
+{
+	static const nng_pipe_ev events[] = {NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_ADD_POST,
+					     NNG_PIPE_EV_REM_POST};
+
+	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
+		int result = nng_pipe_notify(bus->events, events[i], on_pipe, bus);
+
+		if (result != 0)
+			return result;
+	}
+	return 0;
+}
+
+static int listen_at(nng_socket socket, const char *url, size_t receive_bytes_max)
+{
+	nng_listener listener;
+	mode_t mask;
+	int result = nng_listener_create(&listener, socket, url);
+
+	if (result == 0)
+		result = nng_listener_set_size(listener, NNG_OPT_RECVMAXSZ, receive_bytes_max);
+	if (result == 0)
+		result = nng_listener_set_int(listener, NNG_OPT_IPC_PERMISSIONS, SOCKET_MODE);
+	if (result != 0)
+		return result;
+	/* nng binds and then changes the mode: nobody else may get in between. */
+	mask = umask(0777 & ~SOCKET_MODE);
+	result = nng_listener_start(listener, 0);
+	umask(mask);
+	return result;
+}
+
+static int open_one(nng_socket socket, const char *runtime_dir, const char *name,
+		    size_t receive_bytes_max)
+{
+	char url[sizeof("ipc://") + sizeof(((struct sockaddr_un *)0)->sun_path)];
+	int length = snprintf(url, sizeof(url), "ipc://%s/%s", runtime_dir, name);
+	int result;
+
+	if (length < 0 || (size_t)length >= sizeof(url)) {
+		log_error("%s/%s: too long for a socket's path", runtime_dir, name);
+		return -ENAMETOOLONG;
+	}
+	result = listen_at(socket, url, receive_bytes_max);
+	if (result == NNG_EADDRINUSE)
+		log_error("%s: another worker is listening there; stop it first", url);
+	else if (result != 0)
+		log_error("%s: %s", url, nng_strerror(result));
+	return to_errno(result);
+}
+
+static int open_sockets(struct bus *bus, const char *runtime_dir, unsigned queue)
+{
+	int result = nng_pub0_open(&bus->events);
+
+	if (result == 0)
+		result = nng_rep0_open(&bus->query);
+	if (result == 0)
+		result = nng_socket_set_int(bus->events, NNG_OPT_SENDBUF, (int)queue);
+	if (result == 0)
+		result = watch_pipes(bus);
+	if (result == 0)
+		result = nng_socket_get_int(bus->query, NNG_OPT_RECVFD, &bus->query_fd);
+	if (result != 0) {
+		log_error("nng: %s", nng_strerror(result));
+		return to_errno(result);
+	}
+	result = open_one(bus->events, runtime_dir, BUS_EVENTS_SOCKET, EVENTS_RECEIVE_BYTES_MAX);
+	if (result < 0)
+		return result;
+	return open_one(bus->query, runtime_dir, BUS_QUERY_SOCKET, BUS_REQUEST_BYTES_MAX);
+}
+
+int bus_open(struct bus **bus, const char *runtime_dir, unsigned queue)
+{
+	static const nng_socket none = NNG_SOCKET_INITIALIZER;
+	struct bus *opened = calloc(1, sizeof(*opened));
+	int result;
+
+	if (!opened)
+		return -ENOMEM;
+	opened->events = none;
+	opened->query = none;
+	result = open_sockets(opened, runtime_dir, queue);
+	if (result < 0) {
+		bus_close(opened);
+		return result;
+	}
+	*bus = opened;
+	return 0;
+}
+
+unsigned bus_subscribers(const struct bus *bus)
+{
+	return atomic_load(&bus->subscribers);
+}
+
+bool bus_take_joined(struct bus *bus)
+{
+	return atomic_exchange(&bus->joined, false);
+}
+
+uint64_t bus_rejected(const struct bus *bus)
+{
+	return atomic_load(&bus->rejected);
+}
+
+/* A message of exactly these bytes: what waits in queues takes no more than it holds. */
+static int send_copy(nng_socket socket, const char *bytes, size_t length)
+{
+	nng_msg *message;
+	int result = nng_msg_alloc(&message, length);
+
+	if (result != 0)
+		return to_errno(result);
+	memcpy(nng_msg_body(message), bytes, length);
+	result = nng_sendmsg(socket, message, NNG_FLAG_NONBLOCK);
+	if (result != 0)
+		nng_msg_free(message);
+	return to_errno(result);
+}
+
+int bus_publish(struct bus *bus, const char *bytes, size_t length)
+{
+	return send_copy(bus->events, bytes, length);
+}
+
+int bus_query_fd(const struct bus *bus)
+{
+	return bus->query_fd;
+}
+
+static void drop_request(struct bus *bus)
+{
+	if (bus->request)
+		nng_msg_free(bus->request);
+	bus->request = NULL;
+}
+
+int bus_receive(struct bus *bus, const char **bytes, size_t *length)
+{
+	int result;
+
+	drop_request(bus);
+	result = nng_recvmsg(bus->query, &bus->request, NNG_FLAG_NONBLOCK);
+	if (result != 0) {
+		bus->request = NULL;
+		return to_errno(result);
+	}
+	*bytes = nng_msg_body(bus->request);
+	*length = nng_msg_len(bus->request);
+	return 0;
+}
+
+int bus_reply(struct bus *bus, const char *bytes, size_t length)
+{
+	drop_request(bus);
+	return send_copy(bus->query, bytes, length);
+}
+
+void bus_drain(struct bus *bus)
+{
+	if (bus_has_subscribers(bus))
+		nanosleep(&(struct timespec){.tv_nsec = DRAIN_NS}, NULL);
+}
+
+void bus_close(struct bus *bus)
+{
+	if (!bus)
+		return;
+	drop_request(bus);
+	/* Closing a socket that was never opened is refused, and that is all. */
+	nng_close(bus->query);
+	nng_close(bus->events);
+	free(bus);
+}

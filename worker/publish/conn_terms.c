@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#define _GNU_SOURCE /* strerrorname_np, memrchr */
+#include "worker/publish/conn_terms.h"
+
+#include <errno.h>
+#include <netinet/tcp.h>
+#include <string.h>
+
+const char *conn_direction(const struct conn_record *record)
+{
+	switch (record->direction) {
+	case RECORD_DIRECTION_OUTGOING:
+		return "outgoing";
+	case RECORD_DIRECTION_INCOMING:
+		return "incoming";
+	default:
+		return "unknown";
+	}
+}
+
+const char *conn_pid_source(const struct conn_record *record)
+{
+	static const char *const names[] = {
+		[RECORD_PID_CONNECT] = "connect",   [RECORD_PID_ACCEPT] = "accept",
+		[RECORD_PID_LISTENER] = "listener", [RECORD_PID_CLOSE] = "close",
+		[RECORD_PID_SEED] = "seed",
+	};
+
+	if (record->pid_source >= sizeof(names) / sizeof(names[0]))
+		return NULL;
+	return names[record->pid_source];
+}
+
+/* Whether both directions were, or were being, closed by FIN (RFC 9293, 3.6). */
+static bool ended_by_fin(const struct conn_record *record)
+{
+	switch (record->tcp_state) {
+	case TCP_FIN_WAIT1:
+		return record->flags & RECORD_FIN_ACKED;
+	case TCP_FIN_WAIT2:
+	case TCP_CLOSING:
+	case TCP_LAST_ACK:
+	case TCP_TIME_WAIT:
+		return true;
+	default:
+		return false;
+	}
+}
+
+const char *conn_close_reason(const struct conn_view *view)
+{
+	const struct conn_record *record = view->record;
+
+	if (!view->closed)
+		return NULL;
+	if (!(record->flags & RECORD_ESTABLISHED))
+		return "failed";
+	if (record->error == ETIMEDOUT)
+		return "timeout";
+	if (record->error != 0)
+		return "rst";
+	if (ended_by_fin(record))
+		return "fin";
+	/* The last snapshot does not show how it ended afterwards. */
+	return view->inferred ? NULL : "rst";
+}
+
+const char *conn_failure(const struct conn_view *view)
+{
+	const struct conn_record *record = view->record;
+
+	if (record->error != 0) {
+		const char *name = strerrorname_np(record->error);
+
+		/* The kernel has a few numbers of its own that no application sees. */
+		return name ? name : "EIO";
+	}
+	if (!view->closed || view->inferred || (record->flags & RECORD_ESTABLISHED))
+		return NULL;
+	if (record->direction == RECORD_DIRECTION_OUTGOING && record->local_port == 0)
+		return "EADDRNOTAVAIL";
+	if (record->flags & RECORD_CLOSED_LOCALLY)
+		return "ECANCELED";
+	return record->direction == RECORD_DIRECTION_INCOMING ? "ECONNABORTED" : NULL;
+}
+
+bool conn_duration_ns(const struct conn_record *record, uint64_t *duration_ns)
+{
+	if (record->opened_ns == 0 || record->at_ns < record->opened_ns)
+		return false;
+	*duration_ns = record->at_ns - record->opened_ns;
+	return true;
+}
+
+bool conn_is_intra_host(const struct conn_record *record)
+{
+	static const uint8_t loopback6[16] = {[15] = 1};
+
+	if (record->family == RECORD_FAMILY_IPV4) {
+		/* 127.0.0.0/8: RFC 1122, 3.2.1.3. */
+		return record->remote_ip[0] == 127 ||
+		       memcmp(record->remote_ip, record->local_ip, 4) == 0;
+	}
+	return memcmp(record->remote_ip, loopback6, sizeof(loopback6)) == 0 ||
+	       memcmp(record->remote_ip, record->local_ip, 16) == 0;
+}
+
+/* A record that is older than what was published gives no negative delta. */
+static uint64_t grown(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
+void conn_delta(const struct conn_view *view, struct conn_totals *delta)
+{
+	static const struct conn_totals nothing;
+	const struct conn_record *record = view->record;
+	const struct conn_totals *previous = view->previous ? view->previous : &nothing;
+
+	delta->sent_bytes = grown(record->sent_bytes, previous->sent_bytes);
+	delta->recv_bytes = grown(record->recv_bytes, previous->recv_bytes);
+	delta->sent_packets = (uint32_t)grown(record->sent_packets, previous->sent_packets);
+	delta->recv_packets = (uint32_t)grown(record->recv_packets, previous->recv_packets);
+	delta->retransmits = (uint32_t)grown(record->retransmits, previous->retransmits);
+}
+
+size_t conn_comm_length(const struct conn_record *record)
+{
+	return strnlen(record->comm, sizeof(record->comm));
+}
+
+static bool is_container_id(const char *text)
+{
+	for (size_t i = 0; i < CONN_CONTAINER_ID_BYTES; i++) {
+		if (!(text[i] >= '0' && text[i] <= '9') && !(text[i] >= 'a' && text[i] <= 'f'))
+			return false;
+	}
+	return true;
+}
+
+const char *conn_container(const char *cgroup)
+{
+	static const struct {
+		const char *before;
+		const char *after;
+	} shapes[] = {
+		{"", ""},
+		{"docker-", ".scope"},
+		{"cri-containerd-", ".scope"},
+		{"crio-", ".scope"},
+		{"libpod-", ".scope"},
+	};
+	const char *slash;
+	const char *name;
+	size_t length;
+
+	if (!cgroup)
+		return NULL;
+	slash = strrchr(cgroup, '/');
+	name = slash ? slash + 1 : cgroup;
+	length = strlen(name);
+	/* Most groups are shorter than any container's: nothing to compare. */
+	if (length < CONN_CONTAINER_ID_BYTES)
+		return NULL;
+	for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+		size_t before = strlen(shapes[i].before);
+
+		if (length != before + CONN_CONTAINER_ID_BYTES + strlen(shapes[i].after))
+			continue;
+		if (memcmp(name, shapes[i].before, before) != 0 ||
+		    strcmp(name + before + CONN_CONTAINER_ID_BYTES, shapes[i].after) != 0)
+			continue;
+		if (is_container_id(name + before))
+			return name + before;
+	}
+	return NULL;
+}

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/publish/query.h"
+
+#include "worker/publish/conn_json.h"
+#include "worker/publish/query_request.h"
+#include "worker/status.h"
+
+#include <errno.h>
+#include <stdlib.h>
+
+/* What ends a page: ],"more":"TOKEN"} */
+#define PAGE_TAIL_BYTES (QUERY_PAGE_BYTES + 16)
+/* Connections that a page looks at: bounds the time of a filter that matches none of them. */
+#define PAGE_EXAMINED_MAX 16384
+
+struct query {
+	struct query_request request;
+	char message[QUERY_MESSAGE_BYTES];
+	char answer[QUERY_ANSWER_BYTES_MAX];
+};
+
+int query_new(struct query **query)
+{
+	*query = calloc(1, sizeof(**query));
+	return *query ? 0 : -ENOMEM;
+}
+
+void query_free(struct query *query)
+{
+	free(query);
+}
+
+/* As many matching connections as fit; returns the slot where the next page begins, 0 at the end. */
+static size_t write_page(struct json *json, const struct query_request *request,
+			 const struct query_source *source)
+{
+	struct conn_view view;
+	size_t slot = request->slot;
+	bool first = true;
+
+	for (unsigned examined = 0; examined < PAGE_EXAMINED_MAX; examined++) {
+		size_t next = source->next(source->ctx, slot, &view);
+
+		if (next == 0)
+			return 0;
+		if (filter_matches(&request->filter, &view)) {
+			if ((size_t)(json->end - json->at) < CONN_JSON_BYTES_MAX + PAGE_TAIL_BYTES)
+				return next - 1;
+			if (!first)
+				JSON_TEXT(json, ",");
+			first = false;
+			conn_json_write(json, &view, source->wall_offset_ns);
+		}
+		slot = next;
+	}
+	return slot;
+}
+
+static enum query_error answer_snapshot(struct json *json, struct query *query,
+					const struct query_source *source)
+{
+	const struct query_request *request = &query->request;
+	char token[QUERY_PAGE_BYTES + 1];
+	size_t next;
+
+	if (request->first_page && source->refresh(source->ctx) < 0) {
+		strcpy(query->message, "no snapshot can be had from the kernel now, try again");
+		return QUERY_ERROR_BUSY;
+	}
+	JSON_TEXT(json, "{\"ok\":true,\"connections\":[");
+	next = write_page(json, request, source);
+	JSON_TEXT(json, "]");
+	if (next > 0) {
+		query_page_format(token, next, request->filter_hash);
+		JSON_TEXT(json, ",\"more\":");
+		json_word(json, token);
+	}
+	JSON_TEXT(json, "}");
+	return QUERY_ERROR_NONE;
+}
+
+static enum query_error answer_request(struct json *json, struct query *query,
+				       const struct query_source *source)
+{
+	switch (query->request.op) {
+	case QUERY_OP_SNAPSHOT:
+		return answer_snapshot(json, query, source);
+	case QUERY_OP_STATUS:
+		break;
+	}
+	source->update(source->ctx);
+	status_json_write(json, source->metrics, source->facts);
+	return QUERY_ERROR_NONE;
+}
+
+static void write_error(struct json *json, const struct query *query, enum query_error error)
+{
+	JSON_TEXT(json, "{\"ok\":false,\"error\":");
+	json_word(json, query_error_name(error));
+	JSON_TEXT(json, ",\"message\":");
+	json_string(json, query->message, strlen(query->message));
+	JSON_TEXT(json, "}");
+}
+
+size_t query_answer(struct query *query, const struct query_source *source, const char *request,
+		    size_t length, const char **answer)
+{
+	enum query_error error;
+	struct json json;
+
+	source->metrics->value[METRIC_QUERY_REQUESTS]++;
+	json_init(&json, query->answer, sizeof(query->answer));
+	error = query_request_parse(&query->request, request, length, query->message);
+	if (error == QUERY_ERROR_NONE)
+		error = answer_request(&json, query, source);
+	if (error != QUERY_ERROR_NONE) {
+		source->metrics->value[METRIC_QUERY_REFUSED]++;
+		write_error(&json, query, error);
+	}
+	*answer = query->answer;
+	return json_length(&json);
+}
+
+int query_serve(struct query *query, struct bus *bus, const struct query_source *source)
+{
+	int served;
+
+	for (served = 0; served < QUERY_SERVE_MAX; served++) {
+		const char *request;
+		const char *answer;
+		size_t length;
+		int result = bus_receive(bus, &request, &length);
+
+		if (result == -EAGAIN)
+			break;
+		if (result < 0)
+			return result;
+		length = query_answer(query, source, request, length, &answer);
+		/* A client that left, or that does not read, is its own problem. */
+		bus_reply(bus, answer, length);
+	}
+	return served;
+}

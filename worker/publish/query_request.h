@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A request's bytes made into what they ask for, or into the reason why they are refused.
+ */
+#ifndef SOCKWARDEN_WORKER_PUBLISH_QUERY_REQUEST_H
+#define SOCKWARDEN_WORKER_PUBLISH_QUERY_REQUEST_H
+
+#include "worker/publish/filter.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+
+#define QUERY_PAGE_BYTES 24 /* a page's token: 16 hex digits of a slot, 8 of a filter's hash */
+#define QUERY_MESSAGE_BYTES 192
+
+enum query_op {
+	QUERY_OP_SNAPSHOT,
+	QUERY_OP_STATUS,
+};
+
+/* The contract's error words. */
+enum query_error {
+	QUERY_ERROR_NONE,
+	QUERY_ERROR_BAD_REQUEST,
+	QUERY_ERROR_UNKNOWN_OP,
+	QUERY_ERROR_TOO_LARGE,
+	QUERY_ERROR_BUSY,
+};
+
+struct query_request {
+	enum query_op op;
+	bool first_page; /* no token was given */
+	size_t slot;	 /* where the page begins */
+	uint32_t filter_hash;
+	struct filter filter;
+};
+
+/* The word of an error. */
+const char *query_error_name(enum query_error error);
+
+/*
+ * Parses length bytes, which may be anything. Returns QUERY_ERROR_NONE, or an error with a text
+ * for people in message; then *request is not to be used.
+ */
+enum query_error query_request_parse(struct query_request *request, const char *text, size_t length,
+				     char message[static QUERY_MESSAGE_BYTES]);
+
+/* Writes the token of a page (QUERY_PAGE_BYTES and a NUL). */
+void query_page_format(char token[static QUERY_PAGE_BYTES + 1], size_t slot, uint32_t filter_hash);
+
+#endif

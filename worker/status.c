@@ -1,0 +1,96 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/status.h"
+
+#include "worker/publish/facts_json.h"
+
+void status_loss(struct status_loss *loss, const struct metrics *metrics)
+{
+	const uint64_t *value = metrics->value;
+	uint64_t refused = value[METRIC_BPF_OUTPUT_ERRORS];
+	uint64_t lost = value[METRIC_INTAKE_PERF_LOST];
+
+	loss->bpf = value[METRIC_BPF_RING_FULL];
+	/* A ring also counts as lost what it refused to a program, which then offers it again. */
+	loss->ring = lost > refused ? lost - refused : 0;
+	loss->batch = value[METRIC_INTAKE_LOST_RECORDS];
+	loss->table = value[METRIC_CONN_TABLE_FULL];
+}
+
+int64_t status_unaccounted(const struct metrics *metrics)
+{
+	const uint64_t *value = metrics->value;
+
+	/* Modulo 2^64: a close that overtakes its opening in the counters gives a small negative. */
+	return (int64_t)(value[METRIC_CONN_OPENED] - value[METRIC_CONN_CLOSED] -
+			 value[METRIC_CONN_LIVE] - value[METRIC_CONN_INFERRED] -
+			 value[METRIC_INTAKE_LOST_RECORDS] - value[METRIC_BPF_RING_FULL]);
+}
+
+static void write_connections(struct json *json, const struct metrics *metrics)
+{
+	const uint64_t *value = metrics->value;
+
+	JSON_TEXT(json, "{\"opened\":");
+	json_number(json, value[METRIC_CONN_OPENED]);
+	JSON_TEXT(json, ",\"closed\":");
+	json_number(json, value[METRIC_CONN_CLOSED]);
+	JSON_TEXT(json, ",\"live\":");
+	json_number(json, value[METRIC_CONN_LIVE]);
+	JSON_TEXT(json, ",\"inferred\":");
+	json_number(json, value[METRIC_CONN_INFERRED]);
+	JSON_TEXT(json, ",\"unaccounted\":");
+	json_i64(json, status_unaccounted(metrics));
+	JSON_TEXT(json, ",\"tracked\":");
+	json_number(json, value[METRIC_CONN_TRACKED]);
+	JSON_TEXT(json, ",\"capacity\":");
+	json_number(json, value[METRIC_CONN_CAPACITY]);
+	JSON_TEXT(json, "}");
+}
+
+static void write_loss(struct json *json, const struct metrics *metrics)
+{
+	struct status_loss loss;
+
+	status_loss(&loss, metrics);
+	JSON_TEXT(json, "{\"budget_exceeded\":");
+	json_bool(json, loss.bpf || loss.ring || loss.batch || loss.table);
+	JSON_TEXT(json, ",\"stages\":{\"bpf\":");
+	json_number(json, loss.bpf);
+	JSON_TEXT(json, ",\"ring\":");
+	json_number(json, loss.ring);
+	JSON_TEXT(json, ",\"batch\":");
+	json_number(json, loss.batch);
+	JSON_TEXT(json, ",\"table\":");
+	json_number(json, loss.table);
+	JSON_TEXT(json, "}}");
+}
+
+void status_json_write(struct json *json, const struct metrics *metrics,
+		       const struct worker_facts *facts)
+{
+	JSON_TEXT(json, "{\"ok\":true,\"health\":");
+	facts_json_health(json, facts);
+	JSON_TEXT(json, ",\"version\":");
+	json_word(json, facts->version);
+	JSON_TEXT(json, ",\"uptime_s\":");
+	json_u64(json, facts->uptime_s);
+	JSON_TEXT(json, ",\"host\":");
+	json_string(json, facts->identity.host, strlen(facts->identity.host));
+	JSON_TEXT(json, ",\"instance\":");
+	json_word(json, facts->identity.instance);
+	JSON_TEXT(json, ",\"kernel\":");
+	facts_json_kernel(json, facts);
+	JSON_TEXT(json, ",\"connections\":");
+	write_connections(json, metrics);
+	JSON_TEXT(json, ",\"loss\":");
+	write_loss(json, metrics);
+	JSON_TEXT(json, ",\"sandbox\":");
+	facts_json_sandbox(json, facts);
+	JSON_TEXT(json, ",\"counters\":");
+	metrics_json_write(json, metrics, METRIC_KIND_COUNTER);
+	JSON_TEXT(json, ",\"gauges\":");
+	metrics_json_write(json, metrics, METRIC_KIND_GAUGE);
+	JSON_TEXT(json, ",\"privd\":{\"alive\":");
+	json_bool(json, facts->privd_alive);
+	JSON_TEXT(json, "}}");
+}
