@@ -236,7 +236,7 @@ stop()
 		is_alive "$1" || break
 		sleep 0.05
 	done
-	kill -KILL -- "$1" 2>/dev/null || true
+	! is_alive "$1" || kill -KILL -- "$1" 2>/dev/null || true
 	wait "${1#-}" 2>/dev/null || true
 }
 
