@@ -10,7 +10,6 @@
  * Both ends live in one thread, so that the program knows when the kernel has delivered and
  * acknowledged everything and the numbers do not depend on timing.
  */
-#define _GNU_SOURCE
 #include "helper.h"
 
 #include <fcntl.h>
