@@ -69,6 +69,7 @@ choose_job() {
 		return
 	fi
 	: "${build:=$(default_build)}"
+	local program
 	for program in privd/sockwarden-privd worker/sockwarden-worker; do
 		[[ -x $build/$program ]] || die "no $program in ${build:-build}; build first, or give --build DIR"
 	done
@@ -111,6 +112,8 @@ trap 'rm -f -- "$payload"' EXIT
 payload_make "$build" "$payload" pytest $((limit - 60)) "${pytest_args[@]}"
 
 : "${jobs:=$(($(nproc) > 1 ? $(nproc) / 2 : 1))}"
+# What bash starts in the background ignores ctrl-c, so it is passed on; each job ends its machine.
+trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
 running=0
 for i in "${!series[@]}"; do
 	[[ -n ${folders[i]} ]] || continue
