@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/conn/state.h"
+
+#include <errno.h>
+#include <string.h>
+
+enum phase {
+	PHASE_LIVE = 0,
+	PHASE_DOOMED = 1,    /* to be told as closed by inference */
+	PHASE_TOMBSTONE = 2, /* was told so */
+};
+
+#define MISSED_PASSES_UNTIL_DOOMED 2
+#define MISSED_MAX 255
+
+int conn_state_init(struct conn_state *state, uint32_t capacity, uint64_t interval_ns,
+		    uint64_t closed, uint64_t inferred)
+{
+	memset(state, 0, sizeof(*state));
+	state->interval_ns = interval_ns;
+	state->counts.closed = closed;
+	state->counts.inferred = inferred;
+	state->active_at = UINT32_MAX;
+	return conn_table_init(&state->table, capacity);
+}
+
+void conn_state_fini(struct conn_state *state)
+{
+	conn_table_fini(&state->table);
+}
+
+static struct conn_totals totals_of(const struct conn_record *record)
+{
+	return (struct conn_totals){
+		.sent_bytes = record->sent_bytes,
+		.recv_bytes = record->recv_bytes,
+		.sent_packets = record->sent_packets,
+		.recv_packets = record->recv_packets,
+		.retransmits = record->retransmits,
+	};
+}
+
+static bool totals_differ(const struct conn_totals *a, const struct conn_totals *b)
+{
+	return a->sent_bytes != b->sent_bytes || a->recv_bytes != b->recv_bytes ||
+	       a->sent_packets != b->sent_packets || a->recv_packets != b->recv_packets ||
+	       a->retransmits != b->retransmits;
+}
+
+bool conn_state_close(struct conn_state *state, const struct conn_record *record,
+		      struct conn_view *view)
+{
+	const uint32_t index = conn_table_find(&state->table, record->id);
+	/* A connection without facts was counted as opened when it closed. */
+	const uint64_t counted_ns = record->flags & RECORD_NO_FACTS ? record->at_ns
+								    : record->opened_ns;
+
+	*view = (struct conn_view){.record = record, .closed = true};
+	if (index != CONN_TABLE_NONE) {
+		struct conn_meta *meta = &state->table.metas[index];
+
+		if (meta->phase == PHASE_TOMBSTONE) {
+			state->counts.late_close++;
+			conn_table_remove(&state->table, index);
+			return false;
+		}
+		if (meta->phase == PHASE_DOOMED)
+			state->doomed--;
+		if (meta->is_published) {
+			state->previous = state->table.entries[index].published;
+			view->previous = &state->previous;
+		}
+		conn_table_remove(&state->table, index);
+	}
+	state->counts.closed++;
+	if (counted_ns > state->mark_ns)
+		state->closed_after_mark++;
+	return true;
+}
+
+void conn_state_pass_begin(struct conn_state *state, uint64_t now_ns, uint64_t opened)
+{
+	state->pass++;
+	state->mark_ns = now_ns;
+	state->opened_at_mark = opened;
+	state->closed_after_mark = 0;
+	state->unplaced = 0;
+	state->unplaced_old = 0;
+}
+
+void conn_state_seen(struct conn_state *state, const struct conn_record *record)
+{
+	struct conn_table *table = &state->table;
+	uint32_t index = conn_table_find(table, record->id);
+	struct conn_meta *meta;
+
+	if (index == CONN_TABLE_NONE) {
+		index = conn_table_add(table, record->id);
+		if (index == CONN_TABLE_NONE) {
+			state->counts.table_full++;
+			state->unplaced++;
+			state->unplaced_old += record->opened_ns <= state->mark_ns;
+			return;
+		}
+	}
+	meta = &table->metas[index];
+	if (meta->phase == PHASE_TOMBSTONE)
+		return;
+	if (meta->phase == PHASE_DOOMED) {
+		meta->phase = PHASE_LIVE;
+		state->doomed--;
+	}
+	meta->opened_ns = record->opened_ns;
+	meta->seen = state->pass;
+	meta->missed = 0;
+	table->entries[index].record = *record;
+}
+
+/* What a complete pass means for an entry that it missed. */
+static void judge_missed(struct conn_state *state, uint32_t index, uint64_t now_ns)
+{
+	struct conn_meta *meta = &state->table.metas[index];
+	const struct conn_record *record = &state->table.entries[index].record;
+
+	if (meta->missed < MISSED_MAX)
+		meta->missed++;
+	if (meta->phase == PHASE_TOMBSTONE) {
+		if (now_ns - meta->opened_ns >= state->interval_ns)
+			conn_table_remove(&state->table, index);
+		return;
+	}
+	if (meta->phase == PHASE_LIVE && meta->missed >= MISSED_PASSES_UNTIL_DOOMED &&
+	    now_ns - record->at_ns >= CONN_INFER_AGE_NS) {
+		meta->phase = PHASE_DOOMED;
+		state->doomed++;
+	}
+}
+
+void conn_state_pass_end(struct conn_state *state, uint64_t now_ns)
+{
+	const struct conn_table *table = &state->table;
+	uint64_t live = 0, old = 0;
+
+	for (uint32_t index = 0; index < table->high; index++) {
+		const struct conn_meta *meta = &table->metas[index];
+
+		if (!meta->in_use)
+			continue;
+		if (meta->seen != state->pass)
+			judge_missed(state, index, now_ns);
+		if (meta->in_use && meta->phase == PHASE_LIVE) {
+			live++;
+			old += meta->opened_ns <= state->mark_ns;
+		}
+	}
+	state->infer_at = 0;
+	state->counts.live = live + state->unplaced;
+	state->books = (struct conn_books){
+		.mark_ns = state->mark_ns,
+		.opened = state->opened_at_mark,
+		.closed = state->counts.closed - state->closed_after_mark,
+		.live = old + state->unplaced_old,
+	};
+}
+
+bool conn_state_infer_next(struct conn_state *state, uint64_t now_ns, struct conn_view *view)
+{
+	while (state->doomed > 0 && state->infer_at < state->table.high) {
+		const uint32_t index = state->infer_at++;
+		struct conn_meta *meta = &state->table.metas[index];
+		struct conn_entry *entry = &state->table.entries[index];
+
+		if (!meta->in_use || meta->phase != PHASE_DOOMED)
+			continue;
+		meta->phase = PHASE_TOMBSTONE;
+		state->doomed--;
+		state->counts.inferred++;
+		state->previous = entry->published;
+		*view = (struct conn_view){
+			.record = &entry->record,
+			.previous = meta->is_published ? &state->previous : NULL,
+			.closed = true,
+			.inferred = true,
+		};
+		meta->opened_ns = now_ns;
+		return true;
+	}
+	return false;
+}
+
+void conn_state_active_begin(struct conn_state *state)
+{
+	state->active_at = 0;
+}
+
+int conn_state_active_next(struct conn_state *state, uint32_t *budget, struct conn_view *view)
+{
+	const struct conn_table *table = &state->table;
+
+	while (state->active_at < table->high) {
+		const uint32_t index = state->active_at;
+		struct conn_meta *meta = &table->metas[index];
+		struct conn_entry *entry = &table->entries[index];
+		struct conn_totals totals;
+
+		if (*budget == 0)
+			return -EAGAIN;
+		(*budget)--;
+		state->active_at++;
+		if (!meta->in_use || meta->phase != PHASE_LIVE || meta->missed != 0)
+			continue;
+		totals = totals_of(&entry->record);
+		if (meta->is_published && !totals_differ(&totals, &entry->published))
+			continue;
+		state->previous = entry->published;
+		*view = (struct conn_view){
+			.record = &entry->record,
+			.previous = meta->is_published ? &state->previous : NULL,
+		};
+		entry->published = totals;
+		meta->is_published = true;
+		return 1;
+	}
+	return 0;
+}
+
+size_t conn_state_live_next(const struct conn_state *state, size_t slot, struct conn_view *view)
+{
+	const struct conn_table *table = &state->table;
+
+	for (size_t index = slot; index < table->high; index++) {
+		const struct conn_meta *meta = &table->metas[index];
+		const struct conn_entry *entry = &table->entries[index];
+
+		if (!meta->in_use || meta->phase != PHASE_LIVE || meta->missed != 0)
+			continue;
+		*view = (struct conn_view){
+			.record = &entry->record,
+			.previous = meta->is_published ? &entry->published : NULL,
+		};
+		return index + 1;
+	}
+	return 0;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's side of the handoff (proto/handoff.h): one request, one answer. Everything that
+ * comes back is judged by handoff_check() and then by value; the first thing that is wrong is
+ * logged in one line, ends the session, and every later call fails at once.
+ *
+ * The socket and the rings' descriptors are kept at numbers from HANDOFF_FD_BASE up: the sandbox
+ * lets nng's threads write below that only (worker/seccomp_rules.h).
+ */
+#ifndef SOCKWARDEN_WORKER_HANDOFF_CLIENT_H
+#define SOCKWARDEN_WORKER_HANDOFF_CLIENT_H
+
+#include "proto/handoff.h"
+#include "proto/record.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define HANDOFF_FD_BASE 512
+
+/* An answer that takes longer counts as a dead privd. */
+#define HANDOFF_ANSWER_TIMEOUT_MS 1500
+
+struct handoff_client {
+	int fd; /* -1: closed or broken */
+	struct handoff_session session;
+};
+
+/* One mapped array. */
+struct handoff_array {
+	void *memory; /* NULL: not mapped */
+	size_t map_bytes;
+	uint32_t stride_bytes;
+	uint32_t count;
+};
+
+struct handoff_ring {
+	int fd; /* for epoll only */
+	uint32_t cpu;
+	void *memory;	   /* one page, then data_bytes */
+	size_t data_bytes; /* a power of two */
+};
+
+/* Everything that the worker is given; all of it is mapped. */
+struct handoff_grants {
+	struct handoff_array batches;  /* struct conn_batch, read-only */
+	struct handoff_array counters; /* struct conn_counters, read-only */
+	struct handoff_array resume;   /* one struct handoff_resume, shared */
+	struct handoff_ring *rings;
+	uint32_t ring_count;
+	uint32_t possible_cpus;
+};
+
+/*
+ * Connects to privd's socket in the directory, trying again for wait_ms while nobody listens
+ * there. 0, or -errno (logged).
+ */
+int handoff_client_connect(struct handoff_client *client, const char *runtime_dir,
+			   unsigned wait_ms);
+
+/* Takes over a connected SOCK_SEQPACKET socket instead. 0 or -errno; the fd is consumed. */
+int handoff_client_adopt(struct handoff_client *client, int fd);
+
+/*
+ * HELLO. 0 with *welcome, whose texts are NUL-terminated and whose counts are in range; -EACCES
+ * when privd refuses (its reason is logged); -EPROTO, -EPIPE, -ETIMEDOUT or another -errno.
+ */
+int handoff_client_greet(struct handoff_client *client, struct handoff_welcome *welcome);
+
+/* GRANTS: receives and maps exactly what welcome promised. Errors as above, or mmap's. */
+int handoff_client_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
+			  struct handoff_grants *grants);
+void handoff_grants_fini(struct handoff_grants *grants);
+
+/* ITERATE: a descriptor that the caller closes, or -errno; -EACCES when refused. */
+int handoff_client_iterate(struct handoff_client *client, enum handoff_iterator what);
+
+/* PING: privd is alive; *missed_runs is the sum over its programs. */
+int handoff_client_ping(struct handoff_client *client, uint64_t *missed_runs);
+
+/*
+ * The socket is readable although nothing was asked: it was closed, or privd breaks the contract.
+ * Logs which, ends the session and returns -EPIPE or -EPROTO.
+ */
+int handoff_client_unasked(struct handoff_client *client);
+
+void handoff_client_close(struct handoff_client *client);
+
+#endif

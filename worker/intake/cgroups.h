@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Control group ids to paths: a cache of fixed size, filled from the cgroups iterator's records.
+ * Sets of eight: what is put into a full set takes the place of the set's oldest. An id that
+ * is not in it makes it want to be filled again, at most every 100 ms.
+ */
+#ifndef SOCKWARDEN_WORKER_INTAKE_CGROUPS_H
+#define SOCKWARDEN_WORKER_INTAKE_CGROUPS_H
+
+#include "proto/record.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define CGROUPS_SETS 512
+#define CGROUPS_WAYS 8
+
+struct cgroups_entry {
+	uint64_t id; /* 0: empty */
+	char path[RECORD_CGROUP_PATH_BYTES];
+};
+
+struct cgroups {
+	struct cgroups_entry entries[CGROUPS_SETS][CGROUPS_WAYS];
+	uint8_t oldest[CGROUPS_SETS];
+	uint64_t filled_ns;
+	bool filled;
+	bool wanted; /* an unknown id turned up since the last fill */
+};
+
+/* Zeroed memory is an empty cache. */
+
+/* Puts one record in; false if it is malformed. */
+bool cgroups_put(struct cgroups *cgroups, const struct cgroup_record *record);
+
+/* The path of a group, NUL-terminated and good until the next put, or NULL (always for id 0). */
+const char *cgroups_path(struct cgroups *cgroups, uint64_t id);
+
+/* Shall it be filled now? To be followed by cgroups_filled() when that was tried. */
+bool cgroups_is_due(const struct cgroups *cgroups, uint64_t now_ns);
+
+void cgroups_filled(struct cgroups *cgroups, uint64_t now_ns);
+
+#endif

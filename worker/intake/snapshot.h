@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records out of a BPF iterator's descriptor: one pass, read piece by piece. A read may end anywhere, so
+ * the beginning of a cut record waits for its rest. The same reader serves connections and control
+ * groups; what a record must look like is its caller's to check.
+ */
+#ifndef SOCKWARDEN_WORKER_INTAKE_SNAPSHOT_H
+#define SOCKWARDEN_WORKER_INTAKE_SNAPSHOT_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+/* The kernel gives at most 8 pages per read (bpf_seq_read, since 5.8). */
+#define SNAPSHOT_BUFFER_BYTES (64 * 1024)
+
+struct snapshot {
+	int fd;		     /* the caller's */
+	size_t record_bytes; /* at most SNAPSHOT_BUFFER_BYTES */
+	size_t at;	     /* the next record in buffer */
+	size_t end;	     /* of what was read */
+	uint8_t buffer[SNAPSHOT_BUFFER_BYTES] __attribute__((aligned(8)));
+};
+
+/* Begins a pass over fd, whose records are record_bytes long (a multiple of 8). */
+void snapshot_begin(struct snapshot *snapshot, int fd, size_t record_bytes);
+
+/*
+ * Reads the next piece. Returns 1 when snapshot_next() has something (or nothing yet, for a piece
+ * that holds no whole record), 0 at the end, -EBADMSG if the pass ends within a record, or the
+ * negative errno of read(2).
+ */
+int snapshot_read(struct snapshot *snapshot);
+
+/* The next whole record of the piece, aligned to 8 bytes and good until snapshot_read(), or NULL. */
+const void *snapshot_next(struct snapshot *snapshot);
+
+#endif

@@ -1,0 +1,293 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/loop.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+#include "worker/publish/meta_events.h"
+#include "worker/publish/query.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
+
+#define TICK_NS (50 * NS_PER_MS)
+#define META_INTERVAL_NS (10 * NS_PER_S)
+#define PING_INTERVAL_NS (10 * NS_PER_S)
+#define EVENTS_PER_WAIT 64
+
+/* What an epoll event's data says; a ring's is WAKE_RING + its index. */
+enum wake {
+	WAKE_SIGNAL = 0,
+	WAKE_PRIVD = 1,
+	WAKE_QUERY = 2,
+	WAKE_RING = 3,
+};
+
+struct loop {
+	struct loop_parts parts;
+	struct query *query;
+	struct query_source source;
+	struct meta_events meta;
+	int epoll_fd;
+	int signal_fd;
+	uint64_t now_ns;
+	uint64_t wall_offset_ns;
+	uint64_t started_ns;
+	uint64_t next_tick_ns;
+	uint64_t next_meta_ns;
+	uint64_t next_ping_ns;
+	uint64_t next_pass_ns;
+	bool publishing_active; /* a pass over the table is under way */
+	bool stop;
+	int result;
+};
+
+static void take_time(struct loop *loop)
+{
+	loop->now_ns = clock_ns(CLOCK_MONOTONIC);
+	loop->wall_offset_ns = clock_ns(CLOCK_REALTIME) - loop->now_ns;
+	loop->source.wall_offset_ns = loop->wall_offset_ns;
+	pipeline_tick(loop->parts.pipeline, loop->now_ns, loop->wall_offset_ns);
+}
+
+/* privd is gone, or what it says cannot be trusted: the end, not in silence. */
+static void lose_privd(struct loop *loop)
+{
+	loop->parts.facts->privd_alive = false;
+	loop->stop = true;
+	loop->result = -EPIPE;
+}
+
+static void update_facts(struct loop *loop)
+{
+	struct worker_facts *facts = loop->parts.facts;
+
+	if (loop->parts.client->fd < 0)
+		lose_privd(loop);
+	facts->uptime_s = (loop->now_ns - loop->started_ns) / NS_PER_S;
+	facts->healthy = facts->privd_alive && !loop->parts.pipeline->snapshot_failed;
+}
+
+static int source_refresh(void *ctx)
+{
+	struct loop *loop = ctx;
+
+	return pipeline_snapshot(loop->parts.pipeline);
+}
+
+static size_t source_next(void *ctx, size_t slot, struct conn_view *view)
+{
+	struct loop *loop = ctx;
+
+	return pipeline_live_next(loop->parts.pipeline, slot, view);
+}
+
+static void source_update(void *ctx)
+{
+	struct loop *loop = ctx;
+	const bool fresh = pipeline_snapshot(loop->parts.pipeline) == 0;
+
+	pipeline_measure(loop->parts.pipeline, fresh);
+	update_facts(loop);
+}
+
+int loop_block_signals(void)
+{
+	sigset_t set;
+
+	/* A write to a closed socket or beyond a limit is an error to handle, not the end. */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+		return -errno;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
+static int watch(struct loop *loop, int fd, uint32_t wake)
+{
+	struct epoll_event event = {.events = EPOLLIN, .data.u32 = wake};
+
+	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
+}
+
+static int open_descriptors(struct loop *loop)
+{
+	const struct handoff_grants *grants = loop->parts.grants;
+	sigset_t set;
+	int result;
+
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	loop->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (loop->epoll_fd < 0 || loop->signal_fd < 0)
+		return -errno;
+	result = watch(loop, loop->signal_fd, WAKE_SIGNAL);
+	if (result == 0)
+		result = watch(loop, loop->parts.client->fd, WAKE_PRIVD);
+	if (result == 0)
+		result = watch(loop, bus_query_fd(loop->parts.bus), WAKE_QUERY);
+	for (uint32_t i = 0; result == 0 && i < grants->ring_count; i++)
+		result = watch(loop, grants->rings[i].fd, WAKE_RING + i);
+	return result;
+}
+
+int loop_new(struct loop **loop, const struct loop_parts *parts)
+{
+	struct loop *made = calloc(1, sizeof(*made));
+	int result;
+
+	if (!made)
+		return -ENOMEM;
+	made->parts = *parts;
+	made->epoll_fd = -1;
+	made->signal_fd = -1;
+	made->source = (struct query_source){
+		.ctx = made,
+		.refresh = source_refresh,
+		.next = source_next,
+		.update = source_update,
+		.metrics = &parts->pipeline->metrics,
+		.facts = parts->facts,
+	};
+	meta_events_init(&made->meta);
+	result = query_new(&made->query);
+	if (result == 0)
+		result = open_descriptors(made);
+	if (result < 0) {
+		log_error("the loop's descriptors: %s", strerror(-result));
+		loop_free(made);
+		return result;
+	}
+	*loop = made;
+	return 0;
+}
+
+void loop_free(struct loop *loop)
+{
+	if (!loop)
+		return;
+	query_free(loop->query);
+	if (loop->epoll_fd >= 0)
+		close(loop->epoll_fd);
+	if (loop->signal_fd >= 0)
+		close(loop->signal_fd);
+	free(loop);
+}
+
+static void publish_meta(struct loop *loop)
+{
+	struct pipeline *pipeline = loop->parts.pipeline;
+	const bool listened = bus_has_subscribers(loop->parts.bus);
+	const char *bytes;
+	size_t length;
+
+	loop->next_meta_ns = loop->now_ns + META_INTERVAL_NS;
+	pipeline_measure(pipeline, false);
+	update_facts(loop);
+	length = meta_events_make(&loop->meta, &pipeline->metrics, loop->parts.facts,
+				  loop->now_ns + loop->wall_offset_ns, listened, &bytes);
+	if (length > 0)
+		bus_publish(loop->parts.bus, bytes, length);
+}
+
+static void ping(struct loop *loop)
+{
+	uint64_t *missed = &loop->parts.pipeline->metrics.value[METRIC_BPF_MISSED_RUNS];
+
+	loop->next_ping_ns = loop->now_ns + PING_INTERVAL_NS;
+	if (handoff_client_ping(loop->parts.client, missed) < 0)
+		lose_privd(loop);
+}
+
+/* What is due at a tick beyond the rings. */
+static void do_timers(struct loop *loop)
+{
+	if (loop->now_ns >= loop->next_ping_ns)
+		ping(loop);
+	if (loop->now_ns >= loop->next_pass_ns) {
+		loop->next_pass_ns =
+			loop->now_ns + loop->parts.config->publish_interval_s * NS_PER_S;
+		if (pipeline_snapshot(loop->parts.pipeline) == 0) {
+			pipeline_active_begin(loop->parts.pipeline);
+			loop->publishing_active = true;
+		}
+	}
+	if (bus_take_joined(loop->parts.bus) || loop->now_ns >= loop->next_meta_ns)
+		publish_meta(loop);
+	update_facts(loop);
+}
+
+/* Answers requests; the signal and privd are taken note of. Rings are read at every turn anyway. */
+static void dispatch(struct loop *loop, const struct epoll_event *event)
+{
+	const uint32_t wake = event->data.u32;
+	struct signalfd_siginfo info;
+
+	switch (wake) {
+	case WAKE_SIGNAL:
+		if (read(loop->signal_fd, &info, sizeof(info)) == sizeof(info))
+			loop->stop = true;
+		break;
+	case WAKE_PRIVD:
+		handoff_client_unasked(loop->parts.client);
+		lose_privd(loop);
+		break;
+	case WAKE_QUERY:
+		query_serve(loop->query, loop->parts.bus, &loop->source);
+		break;
+	default:
+		/* A ring whose event has died keeps its memory, but would wake us for ever. */
+		if (event->events & (EPOLLHUP | EPOLLERR))
+			epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL,
+				  loop->parts.grants->rings[wake - WAKE_RING].fd, NULL);
+		break;
+	}
+}
+
+static int wait_ms(const struct loop *loop)
+{
+	if (loop->publishing_active)
+		return 0;
+	if (loop->next_tick_ns <= loop->now_ns)
+		return 0;
+	return (int)((loop->next_tick_ns - loop->now_ns + NS_PER_MS - 1) / NS_PER_MS);
+}
+
+static void turn(struct loop *loop)
+{
+	struct epoll_event events[EVENTS_PER_WAIT];
+	int count = epoll_wait(loop->epoll_fd, events, EVENTS_PER_WAIT, wait_ms(loop));
+
+	take_time(loop);
+	pipeline_drain(loop->parts.pipeline);
+	for (int i = 0; i < count; i++)
+		dispatch(loop, &events[i]);
+	if (loop->publishing_active)
+		loop->publishing_active = pipeline_active_step(loop->parts.pipeline);
+	if (loop->now_ns >= loop->next_tick_ns) {
+		loop->next_tick_ns = loop->now_ns + TICK_NS;
+		pipeline_flush(loop->parts.pipeline, loop->now_ns, false);
+		do_timers(loop);
+	}
+}
+
+int loop_run(struct loop *loop)
+{
+	take_time(loop);
+	loop->started_ns = loop->now_ns;
+	loop->next_ping_ns = loop->now_ns;
+	while (!loop->stop)
+		turn(loop);
+	take_time(loop);
+	pipeline_drain(loop->parts.pipeline);
+	pipeline_flush(loop->parts.pipeline, loop->now_ns, true);
+	publish_meta(loop);
+	return loop->result;
+}

@@ -1,0 +1,273 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker: reads what the kernel's programs recorded, knows which connections live, tells
+ * subscribers. It starts in stages, each of which leaves it with less power than before:
+ *
+ *   1. options                   as whoever started it
+ *   2. identity                  the unprivileged user, no capabilities, no way back
+ *   3. configuration
+ *   4. handoff                   descriptors from privd, mapped
+ *   5. files                     Landlock, still one thread
+ *   6. bus                       nng's threads and listeners
+ *   7. tables, loop              the last memory and descriptors of our own
+ *   8. lock                      seccomp on all threads; from here on nothing can be opened or started
+ *   9. the loop
+ */
+#include "common/clock.h"
+#include "common/log.h"
+#include "common/notify.h"
+#include "worker/config.h"
+#include "worker/confine.h"
+#include "worker/facts.h"
+#include "worker/handoff_client.h"
+#include "worker/loop.h"
+#include "worker/pipeline.h"
+#include "worker/publish/bus.h"
+#include "worker/seccomp_rules.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+/* docs/interface: the exit codes of all our programs */
+enum {
+	EXIT_USAGE = 2,
+	EXIT_CONFIG = 3,
+	EXIT_UNSUPPORTED = 4,
+	EXIT_PRIVILEGE = 5,
+	EXIT_UNREACHABLE = 6,
+};
+
+#define PRIVD_WAIT_MS 5000
+/* What queued messages get to leave before the process does. */
+#define LINGER_NS (100 * NS_PER_MS)
+
+struct options {
+	const char *runtime_dir;
+	const char *config_file;
+	const char *user;
+	bool config_given;
+};
+
+/* Everything that lives as long as the process. */
+struct worker {
+	struct options options;
+	struct config config;
+	struct worker_facts facts;
+	struct handoff_client client;
+	struct handoff_welcome welcome;
+	struct handoff_grants grants;
+	struct bus *bus;
+	struct pipeline *pipeline;
+	struct loop *loop;
+	int notify_fd;
+};
+
+static const char usage[] =
+	"usage: sockwarden-worker [options]\n"
+	"  --runtime-dir DIR  sockets are here (default /run/sockwarden)\n"
+	"  --config FILE      configuration (default " CONFIG_FILE_DEFAULT ", may be missing)\n"
+	"  --user NAME        user to become when started by root (default sockwarden)\n"
+	"  --version, --help\n";
+
+/* Returns -1 to go on, or the code to exit with. */
+static int parse_options(struct options *options, int argc, char **argv)
+{
+	static const struct option long_options[] = {
+		{"runtime-dir", required_argument, NULL, 'r'},
+		{"config", required_argument, NULL, 'c'},
+		{"user", required_argument, NULL, 'u'},
+		{"version", no_argument, NULL, 'V'},
+		{"help", no_argument, NULL, 'h'},
+		{0},
+	};
+	int option;
+
+	*options = (struct options){
+		.runtime_dir = "/run/sockwarden",
+		.config_file = CONFIG_FILE_DEFAULT,
+		.user = "sockwarden",
+	};
+	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+		switch (option) {
+		case 'r':
+			options->runtime_dir = optarg;
+			break;
+		case 'c':
+			options->config_file = optarg;
+			options->config_given = true;
+			break;
+		case 'u':
+			options->user = optarg;
+			break;
+		case 'V':
+			puts("sockwarden-worker " SOCKWARDEN_VERSION);
+			return EXIT_SUCCESS;
+		case 'h':
+			fputs(usage, stdout);
+			return EXIT_SUCCESS;
+		default:
+			fputs(usage, stderr);
+			return EXIT_USAGE;
+		}
+	}
+	if (optind != argc) {
+		fprintf(stderr, "sockwarden-worker: unexpected argument: %s\n%s", argv[optind],
+			usage);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static int load_config(struct worker *worker)
+{
+	char error[CONFIG_ERROR_BYTES];
+
+	if (config_load(&worker->config, worker->options.config_file, worker->options.config_given,
+			error, sizeof(error)) < 0) {
+		log_error("%s", error);
+		return EXIT_CONFIG;
+	}
+	log_init("sockwarden-worker", worker->config.log_level);
+	return 0;
+}
+
+/* The rings' descriptors come on top of those that the fence allows. */
+static void raise_descriptor_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+}
+
+/* The numbers that the filter's rules name. */
+static int place_notify(struct worker *worker)
+{
+	const int low = notify_open();
+
+	worker->notify_fd = -1;
+	if (low < 0)
+		return 0;
+	worker->notify_fd = fcntl(low, F_DUPFD_CLOEXEC, SECCOMP_FD_NOTIFY);
+	close(low);
+	if (worker->notify_fd == SECCOMP_FD_NOTIFY)
+		return 0;
+	log_error("descriptor %d is taken", SECCOMP_FD_NOTIFY);
+	return -EBUSY;
+}
+
+static int connect_privd(struct worker *worker)
+{
+	int result;
+
+	raise_descriptor_limit();
+	if (handoff_client_connect(&worker->client, worker->options.runtime_dir, PRIVD_WAIT_MS) < 0)
+		return EXIT_UNREACHABLE;
+	if (worker->client.fd != SECCOMP_FD_PRIVD) {
+		log_error("descriptor %d is taken", SECCOMP_FD_PRIVD);
+		return EXIT_FAILURE;
+	}
+	if (place_notify(worker) < 0)
+		return EXIT_FAILURE;
+	result = handoff_client_greet(&worker->client, &worker->welcome);
+	if (result == 0)
+		result = handoff_client_grants(&worker->client, &worker->welcome, &worker->grants);
+	return result < 0 ? EXIT_FAILURE : 0;
+}
+
+static int init_facts(struct worker *worker)
+{
+	struct worker_facts *facts = &worker->facts;
+
+	if (identity_init(&facts->identity) < 0) {
+		log_error("no random numbers for this instance's name");
+		return EXIT_FAILURE;
+	}
+	facts->version = SOCKWARDEN_VERSION;
+	facts->healthy = true;
+	facts->privd_alive = true;
+	facts->no_new_privs = 1;
+	facts->hook_count = worker->welcome.hook_count;
+	memcpy(facts->kernel, worker->welcome.kernel, sizeof(facts->kernel));
+	memcpy(facts->hooks, worker->welcome.hooks, sizeof(facts->hooks));
+	return 0;
+}
+
+/* Threads, tables and everything else that cannot be made later. */
+static int open_everything(struct worker *worker)
+{
+	struct loop_parts parts = {
+		.config = &worker->config,
+		.client = &worker->client,
+		.grants = &worker->grants,
+		.facts = &worker->facts,
+	};
+
+	if (bus_open(&worker->bus, worker->options.runtime_dir, worker->config.publish_queue) < 0)
+		return EXIT_FAILURE;
+	if (pipeline_new(&worker->pipeline, &worker->config, &worker->client, &worker->grants,
+			 worker->bus, &worker->facts.identity) < 0)
+		return EXIT_FAILURE;
+	parts.bus = worker->bus;
+	parts.pipeline = worker->pipeline;
+	return loop_new(&worker->loop, &parts) < 0 ? EXIT_FAILURE : 0;
+}
+
+/* Stages 2 to 8. Returns 0 or the code to exit with. */
+static int start(struct worker *worker)
+{
+	int code;
+
+	if (confine_identity(worker->options.user) < 0)
+		return EXIT_PRIVILEGE;
+	code = load_config(worker);
+	if (code == 0 && loop_block_signals() < 0)
+		code = EXIT_FAILURE;
+	if (code == 0)
+		code = connect_privd(worker);
+	if (code == 0)
+		code = init_facts(worker);
+	if (code == 0 &&
+	    confine_files(worker->options.runtime_dir, &worker->facts.landlock_abi) < 0)
+		code = EXIT_FAILURE;
+	if (code == 0)
+		code = open_everything(worker);
+	if (code == 0 && confine_lock() < 0)
+		code = EXIT_UNSUPPORTED;
+	worker->facts.seccomp = 2;
+	return code;
+}
+
+int main(int argc, char **argv)
+{
+	static struct worker worker;
+	const struct timespec linger = {.tv_nsec = LINGER_NS};
+	int code;
+
+	log_init("sockwarden-worker", LOG_LEVEL_INFO);
+	code = parse_options(&worker.options, argc, argv);
+	if (code >= 0)
+		return code;
+	code = start(&worker);
+	if (code != 0)
+		return code;
+	log_info("ready: kernel %s, %u rings, Landlock %u, seccomp on all threads",
+		 worker.facts.kernel, worker.grants.ring_count, worker.facts.landlock_abi);
+	notify_send(worker.notify_fd, "READY=1");
+	code = loop_run(worker.loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	notify_send(worker.notify_fd, "STOPPING=1");
+	nanosleep(&linger, NULL);
+	/*
+	 * Not by way of bus_close() and exit(): those remove files, which the lock forbids. The next
+	 * worker replaces the sockets.
+	 */
+	_exit(code);
+}
