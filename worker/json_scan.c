@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE /* memmem */
 #include "worker/json_scan.h"
 
 #include "worker/utf8.h"

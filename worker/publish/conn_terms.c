@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#define _GNU_SOURCE /* strerrorname_np, memrchr */
 #include "worker/publish/conn_terms.h"
 
 #include <errno.h>
