@@ -1,0 +1,238 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "cli/fields.h"
+
+#include "cli/options.h"
+#include "cli/text.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+
+/* What a double holds exactly; larger integers come as strings. */
+#define EXACT_MAX 9007199254740992.0
+
+static const struct field table[] = {
+	{"id", "ID", FIELD_TEXT},
+	{"state", "STATE", FIELD_TEXT},
+	{"protocol", "PROTO", FIELD_TEXT},
+	{"family", "FAMILY", FIELD_TEXT},
+	{"direction", "DIR", FIELD_DIRECTION},
+	{"local", "LOCAL", FIELD_ENDPOINT},
+	{"local.ip", "LOCAL-IP", FIELD_TEXT},
+	{"local.port", "LPORT", FIELD_NUMBER},
+	{"remote", "REMOTE", FIELD_ENDPOINT},
+	{"remote.ip", "REMOTE-IP", FIELD_TEXT},
+	{"remote.port", "RPORT", FIELD_NUMBER},
+	{"remote.names", "NAMES", FIELD_OTHER},
+	{"pid", "PID", FIELD_NUMBER},
+	{"comm", "COMM", FIELD_TEXT},
+	{"uid", "UID", FIELD_NUMBER},
+	{"pid_source", "PID-BY", FIELD_TEXT},
+	{"netns", "NETNS", FIELD_NUMBER},
+	{"cgroup", "CGROUP", FIELD_TEXT},
+	{"container", "CONTAINER", FIELD_TEXT},
+	{"opened_ns", "OPENED", FIELD_TIME},
+	{"duration_ns", "AGE", FIELD_NS},
+	{"handshake_us", "HANDSHAKE", FIELD_US},
+	{"total.sent_bytes", "SENT", FIELD_BYTES},
+	{"total.recv_bytes", "RECV", FIELD_BYTES},
+	{"total.sent_packets", "SENT-PKT", FIELD_NUMBER},
+	{"total.recv_packets", "RECV-PKT", FIELD_NUMBER},
+	{"total.retransmits", "RETR", FIELD_NUMBER},
+	{"delta.sent_bytes", "D-SENT", FIELD_BYTES},
+	{"delta.recv_bytes", "D-RECV", FIELD_BYTES},
+	{"delta.sent_packets", "D-SENT-PKT", FIELD_NUMBER},
+	{"delta.recv_packets", "D-RECV-PKT", FIELD_NUMBER},
+	{"delta.retransmits", "D-RETR", FIELD_NUMBER},
+	{"rtt_us", "RTT", FIELD_US},
+	{"rtt_var_us", "RTT-VAR", FIELD_US},
+	{"failure", "FAILURE", FIELD_TEXT},
+	{"close_reason", "CLOSE", FIELD_TEXT},
+	{"inferred", "INFERRED", FIELD_OTHER},
+	{"intra_host", "INTRA", FIELD_OTHER},
+	{"nat", "NAT", FIELD_OTHER},
+	{"dns", "DNS", FIELD_OTHER},
+};
+#define FIELDS (sizeof(table) / sizeof(table[0]))
+_Static_assert(FIELDS <= FIELDS_MAX, "a list of all fields fits");
+
+const struct field *field_find(const char *name, size_t length)
+{
+	for (size_t i = 0; i < FIELDS; i++) {
+		if (strlen(table[i].name) == length && memcmp(table[i].name, name, length) == 0)
+			return &table[i];
+	}
+	return NULL;
+}
+
+int fields_parse(const char *list, const struct field *fields[FIELDS_MAX], const char **wrong,
+		 size_t *wrong_length)
+{
+	int count = 0;
+
+	for (;;) {
+		const size_t length = strcspn(list, ",");
+
+		*wrong = list;
+		*wrong_length = length;
+		if (count == FIELDS_MAX)
+			return -1;
+		fields[count] = field_find(list, length);
+		if (!fields[count])
+			return -1;
+		count++;
+		if (list[length] == '\0')
+			return count;
+		list += length + 1;
+	}
+}
+
+const cJSON *field_value(const struct field *field, const cJSON *connection)
+{
+	const char *const dot = strchr(field->name, '.');
+	char parent[16];
+
+	if (!dot)
+		return cJSON_GetObjectItemCaseSensitive(connection, field->name);
+	snprintf(parent, sizeof(parent), "%.*s", (int)(dot - field->name), field->name);
+	return cJSON_GetObjectItemCaseSensitive(
+		cJSON_GetObjectItemCaseSensitive(connection, parent), dot + 1);
+}
+
+bool field_number(const cJSON *value, uint64_t *number)
+{
+	if (cJSON_IsString(value))
+		return options_number(value->valuestring, 0, UINT64_MAX, number);
+	if (!cJSON_IsNumber(value) || !(value->valuedouble >= 0) || value->valuedouble > EXACT_MAX)
+		return false;
+	*number = (uint64_t)value->valuedouble;
+	return true;
+}
+
+bool field_is_number(const struct field *field)
+{
+	switch (field->kind) {
+	case FIELD_NUMBER:
+	case FIELD_BYTES:
+	case FIELD_NS:
+	case FIELD_US:
+	case FIELD_TIME:
+		return true;
+	case FIELD_TEXT:
+	case FIELD_ENDPOINT:
+	case FIELD_DIRECTION:
+	case FIELD_OTHER:
+		break;
+	}
+	return false;
+}
+
+static size_t plain(char *out, size_t capacity, const char *text)
+{
+	return text_escape(out, capacity, text, strlen(text));
+}
+
+size_t field_string(const cJSON *object, const char *key, char *out, size_t capacity)
+{
+	const char *text = cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(object, key));
+
+	return plain(out, capacity, text ? text : "-");
+}
+
+size_t field_endpoint(const cJSON *endpoint, char *out, size_t capacity)
+{
+	char ip[64];
+	uint64_t port = 0;
+	char port_text[8] = "*";
+	int length;
+
+	field_string(endpoint, "ip", ip, sizeof(ip));
+	if (field_number(cJSON_GetObjectItemCaseSensitive(endpoint, "port"), &port) && port > 0)
+		snprintf(port_text, sizeof(port_text), "%u", (unsigned)port & 0xffff);
+	length = snprintf(out, capacity, strchr(ip, ':') ? "[%s]:%s" : "%s:%s", ip, port_text);
+	return length < 0 ? 0 : (size_t)length < capacity ? (size_t)length : capacity - 1;
+}
+
+const char *field_arrow(const cJSON *connection)
+{
+	static const struct {
+		const char *direction;
+		const char *arrow;
+	} arrows[] = {{"outgoing", "->"}, {"incoming", "<-"}, {"local", "<>"}};
+	const char *direction = cJSON_GetStringValue(
+		cJSON_GetObjectItemCaseSensitive(connection, "direction"));
+
+	for (size_t i = 0; direction && i < sizeof(arrows) / sizeof(arrows[0]); i++) {
+		if (strcmp(direction, arrows[i].direction) == 0)
+			return arrows[i].arrow;
+	}
+	return "--";
+}
+
+static void time_text(char *out, size_t capacity, uint64_t ns)
+{
+	const time_t s = (time_t)(ns / 1000000000);
+	struct tm local;
+
+	if (!localtime_r(&s, &local) || strftime(out, capacity, "%Y-%m-%dT%H:%M:%S", &local) == 0)
+		snprintf(out, capacity, "-");
+}
+
+static size_t other_text(const cJSON *value, char *out, size_t capacity)
+{
+	char *json;
+	size_t length;
+
+	if (cJSON_IsArray(value) && cJSON_GetArraySize(value) == 0)
+		return plain(out, capacity, "-");
+	json = cJSON_PrintUnformatted(value);
+	length = plain(out, capacity, json ? json : "-");
+	cJSON_free(json);
+	return length;
+}
+
+size_t field_text(const struct field *field, const cJSON *connection, char *out, size_t capacity)
+{
+	const cJSON *value = field_value(field, connection);
+	char text[32] = "-";
+	uint64_t number;
+
+	if (!value || cJSON_IsNull(value))
+		return plain(out, capacity, "-");
+	if (field->kind == FIELD_ENDPOINT)
+		return field_endpoint(value, out, capacity);
+	if (field->kind == FIELD_DIRECTION)
+		return plain(out, capacity, field_arrow(connection));
+	if (!field_is_number(field) && cJSON_IsString(value))
+		return plain(out, capacity, value->valuestring);
+	if (!field_is_number(field) || !field_number(value, &number))
+		return other_text(value, out, capacity);
+	if (field->kind == FIELD_BYTES)
+		text_bytes(text, number);
+	else if (field->kind == FIELD_NS)
+		text_duration(text, number);
+	else if (field->kind == FIELD_US)
+		text_duration(text, number > UINT64_MAX / 1000 ? UINT64_MAX : number * 1000);
+	else if (field->kind == FIELD_TIME)
+		time_text(text, sizeof(text), number);
+	else
+		snprintf(text, sizeof(text), "%llu", (unsigned long long)number);
+	return plain(out, capacity, text);
+}
+
+void fields_print_names(void)
+{
+	int column = 0;
+
+	for (size_t i = 0; i < FIELDS; i++) {
+		const int length = (int)strlen(table[i].name) + 2;
+
+		if (column + length > 78) {
+			putchar('\n');
+			column = 0;
+		}
+		column += printf("%s%s", column ? " " : "  ", table[i].name);
+	}
+	putchar('\n');
+}
