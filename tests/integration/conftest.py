@@ -44,6 +44,13 @@ def tracer(session_tracer, request):
 
 
 @pytest.fixture
+def public_path(tmp_path):
+    """A temporary directory that the worker's user can read."""
+    daemons.make_public(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
 def own_tracer(tmp_path):
     """Makes daemons for one test: own_tracer(config={...}, privd_options=[...])."""
     made = []

@@ -66,11 +66,11 @@ CONFIGS = {
 
 
 @pytest.mark.parametrize("name", CONFIGS)
-def test_a_wrong_configuration(tmp_path, name):
+def test_a_wrong_configuration(public_path, name):
     text, line, column, word = CONFIGS[name]
-    path = tmp_path / "sockwarden.json"
+    path = public_path / "sockwarden.json"
     path.write_text(text, encoding="utf-8")
-    code, lines = run(WORKER, "--runtime-dir", str(tmp_path), "--config", str(path))
+    code, lines = run(WORKER, "--runtime-dir", str(public_path), "--config", str(path))
     assert code == CONFIG and len(lines) == 1, lines
     assert f"{path}:{line}:" in lines[0], lines
     if column:
@@ -78,26 +78,26 @@ def test_a_wrong_configuration(tmp_path, name):
     assert word in lines[0]
 
 
-def test_a_configuration_file_that_is_missing(tmp_path):
-    code, lines = run(WORKER, "--runtime-dir", str(tmp_path), "--config", str(tmp_path / "none"))
-    assert code == CONFIG and len(lines) == 1 and str(tmp_path / "none") in lines[0]
+def test_a_configuration_file_that_is_missing(public_path):
+    code, lines = run(WORKER, "--runtime-dir", str(public_path), "--config", str(public_path / "none"))
+    assert code == CONFIG and len(lines) == 1 and str(public_path / "none") in lines[0]
 
 
-def test_a_wrong_drop_in_names_itself(tmp_path):
-    path = tmp_path / "sockwarden.json"
+def test_a_wrong_drop_in_names_itself(public_path):
+    path = public_path / "sockwarden.json"
     path.write_text('{"publish": {"interval_s": 5}} // fine', encoding="utf-8")
-    (tmp_path / "conf.d").mkdir()
-    (tmp_path / "conf.d" / "10-good.json").write_text("{}", encoding="utf-8")
-    (tmp_path / "conf.d" / "20-bad.json").write_text('\n{"nothing": 1}', encoding="utf-8")
-    code, lines = run(WORKER, "--runtime-dir", str(tmp_path), "--config", str(path))
+    (public_path / "conf.d").mkdir()
+    (public_path / "conf.d" / "10-good.json").write_text("{}", encoding="utf-8")
+    (public_path / "conf.d" / "20-bad.json").write_text('\n{"nothing": 1}', encoding="utf-8")
+    code, lines = run(WORKER, "--runtime-dir", str(public_path), "--config", str(path))
     assert code == CONFIG and len(lines) == 1
     assert "conf.d/20-bad.json:2:" in lines[0]
 
 
-def test_a_worker_without_privd_says_so_and_ends(tmp_path):
-    config = tmp_path / "c.json"
+def test_a_worker_without_privd_says_so_and_ends(public_path):
+    config = public_path / "c.json"
     config.write_text("{}", encoding="utf-8")
-    directory = tmp_path / "run"
+    directory = public_path / "run"
     directory.mkdir()
     code, lines = run(WORKER, "--runtime-dir", str(directory), "--config", str(config))
     assert code == UNREACHABLE, lines

@@ -7,6 +7,7 @@ import pwd
 import re
 import shutil
 import signal
+import stat
 import subprocess
 import time
 
@@ -101,6 +102,14 @@ class Daemon:
         return found
 
 
+def make_public(directory):
+    """Lets other users through to a directory of pytest's, which makes them for root alone."""
+    directory = pathlib.Path(directory)
+    for path in (directory, *directory.parents):
+        if path.stat().st_uid == os.geteuid() and not path.stat().st_mode & stat.S_ISVTX:
+            path.chmod(path.stat().st_mode | 0o055)
+
+
 class Tracer:
     """privd and worker; start() makes both ready and connects a subscriber."""
 
@@ -134,6 +143,7 @@ class Tracer:
             for group in groups:
                 node = node.setdefault(group, {})
             node[leaf] = value
+        make_public(self.directory)
         path = self.directory / "sockwarden.json"
         path.write_text(json.dumps(tree), encoding="utf-8")
         return str(path)
@@ -213,7 +223,7 @@ class Tracer:
 
     def settle(self):
         """Lets everything that has closed so far be published."""
-        time.sleep(0.4 * SLOW)
+        time.sleep(0.3 * min(SLOW, 3))
 
     def pause_worker(self):
         """SIGSTOP, and waits until the worker stands still."""

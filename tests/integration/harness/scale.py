@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much load this machine can take, and where the build is.
 
-SOCKWARDEN_BUILD  the build directory (default: build/ of this tree)
+SOCKWARDEN_BUILD  the build directory (default: the one that tests/run.sh makes)
 SOCKWARDEN_SCALE  factor on the number of connections; 0.05 suits an emulated machine
 SOCKWARDEN_SLOW   factor on every time-out
 """
@@ -10,7 +10,7 @@ import pathlib
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
-BUILD = pathlib.Path(os.environ.get("SOCKWARDEN_BUILD", ROOT / "build")).resolve()
+BUILD = pathlib.Path(os.environ.get("SOCKWARDEN_BUILD", ROOT / "build" / "tests")).resolve()
 SCALE = float(os.environ.get("SOCKWARDEN_SCALE", "1"))
 SLOW = float(os.environ.get("SOCKWARDEN_SLOW", "1"))
 
