@@ -12,6 +12,7 @@ runtime_dir=/run/sockwarden
 runtime_dir_is_ours=no
 scratch=
 privd_was_ready=no
+worker_was_ready=no
 privd=
 worker=
 viewer=
@@ -194,6 +195,7 @@ start_daemons()
 		--config "$scratch/sockwarden.json" </dev/null >"$scratch/worker.log" 2>&1 &
 	worker=$!
 	wait_ready worker "$worker"
+	worker_was_ready=yes
 }
 
 # In the background, because a trap would have to wait for a command in the foreground.
@@ -248,8 +250,9 @@ clean_up()
 	stop "$viewer"
 	stop "$worker"
 	stop "$privd"
-	# privd made its socket as root and cannot remove it as the user that it has become.
+	# Neither process can still remove its sockets once it has locked itself in.
 	[ $privd_was_ready = no ] || rm -f "$runtime_dir/privd.sock"
+	[ $worker_was_ready = no ] || rm -f "$runtime_dir/events.sock" "$runtime_dir/query.sock"
 	[ $runtime_dir_is_ours = no ] || rmdir "$runtime_dir" 2>/dev/null || true
 	[ -z "$scratch" ] || rm -rf "$scratch"
 }
