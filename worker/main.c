@@ -14,6 +14,7 @@
  *   9. the loop
  */
 #include "common/clock.h"
+#include "common/exit_code.h"
 #include "common/log.h"
 #include "common/notify.h"
 #include "worker/config.h"
@@ -33,15 +34,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-/* docs/interface: the exit codes of all our programs */
-enum {
-	EXIT_USAGE = 2,
-	EXIT_CONFIG = 3,
-	EXIT_UNSUPPORTED = 4,
-	EXIT_PRIVILEGE = 5,
-	EXIT_UNREACHABLE = 6,
-};
 
 #define PRIVD_WAIT_MS 5000
 /* What queued messages get to leave before the process does. */
@@ -107,19 +99,19 @@ static int parse_options(struct options *options, int argc, char **argv)
 			break;
 		case 'V':
 			puts("sockwarden-worker " SOCKWARDEN_VERSION);
-			return EXIT_SUCCESS;
+			return EXIT_CODE_OK;
 		case 'h':
 			fputs(usage, stdout);
-			return EXIT_SUCCESS;
+			return EXIT_CODE_OK;
 		default:
 			fputs(usage, stderr);
-			return EXIT_USAGE;
+			return EXIT_CODE_USAGE;
 		}
 	}
 	if (optind != argc) {
 		fprintf(stderr, "sockwarden-worker: unexpected argument: %s\n%s", argv[optind],
 			usage);
-		return EXIT_USAGE;
+		return EXIT_CODE_USAGE;
 	}
 	return -1;
 }
@@ -131,7 +123,7 @@ static int load_config(struct worker *worker)
 	if (config_load(&worker->config, worker->options.config_file, worker->options.config_given,
 			error, sizeof(error)) < 0) {
 		log_error("%s", error);
-		return EXIT_CONFIG;
+		return EXIT_CODE_CONFIG;
 	}
 	log_init("sockwarden-worker", worker->config.log_level);
 	return 0;
@@ -170,17 +162,17 @@ static int connect_privd(struct worker *worker)
 
 	raise_descriptor_limit();
 	if (handoff_client_connect(&worker->client, worker->options.runtime_dir, PRIVD_WAIT_MS) < 0)
-		return EXIT_UNREACHABLE;
+		return EXIT_CODE_UNREACHABLE;
 	if (worker->client.fd != SECCOMP_FD_PRIVD) {
 		log_error("descriptor %d is taken", SECCOMP_FD_PRIVD);
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	}
 	if (place_notify(worker) < 0)
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	result = handoff_client_greet(&worker->client, &worker->welcome);
 	if (result == 0)
 		result = handoff_client_grants(&worker->client, &worker->welcome, &worker->grants);
-	return result < 0 ? EXIT_FAILURE : 0;
+	return result < 0 ? EXIT_CODE_FAILURE : 0;
 }
 
 static int init_facts(struct worker *worker)
@@ -189,7 +181,7 @@ static int init_facts(struct worker *worker)
 
 	if (identity_init(&facts->identity) < 0) {
 		log_error("no random numbers for this instance's name");
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	}
 	facts->version = SOCKWARDEN_VERSION;
 	facts->healthy = true;
@@ -212,13 +204,13 @@ static int open_everything(struct worker *worker)
 	};
 
 	if (bus_open(&worker->bus, worker->options.runtime_dir, worker->config.publish_queue) < 0)
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	if (pipeline_new(&worker->pipeline, &worker->config, &worker->client, &worker->grants,
 			 worker->bus, &worker->facts.identity) < 0)
-		return EXIT_FAILURE;
+		return EXIT_CODE_FAILURE;
 	parts.bus = worker->bus;
 	parts.pipeline = worker->pipeline;
-	return loop_new(&worker->loop, &parts) < 0 ? EXIT_FAILURE : 0;
+	return loop_new(&worker->loop, &parts) < 0 ? EXIT_CODE_FAILURE : 0;
 }
 
 /* Stages 2 to 8. Returns 0 or the code to exit with. */
@@ -227,21 +219,21 @@ static int start(struct worker *worker)
 	int code;
 
 	if (confine_identity(worker->options.user) < 0)
-		return EXIT_PRIVILEGE;
+		return EXIT_CODE_PRIVILEGE;
 	code = load_config(worker);
 	if (code == 0 && loop_block_signals() < 0)
-		code = EXIT_FAILURE;
+		code = EXIT_CODE_FAILURE;
 	if (code == 0)
 		code = connect_privd(worker);
 	if (code == 0)
 		code = init_facts(worker);
 	if (code == 0 &&
 	    confine_files(worker->options.runtime_dir, &worker->facts.landlock_abi) < 0)
-		code = EXIT_FAILURE;
+		code = EXIT_CODE_FAILURE;
 	if (code == 0)
 		code = open_everything(worker);
 	if (code == 0 && confine_lock() < 0)
-		code = EXIT_UNSUPPORTED;
+		code = EXIT_CODE_UNSUPPORTED;
 	worker->facts.seccomp = 2;
 	return code;
 }
@@ -262,7 +254,7 @@ int main(int argc, char **argv)
 	log_info("ready: kernel %s, %u rings, Landlock %u, seccomp on all threads",
 		 worker.facts.kernel, worker.grants.ring_count, worker.facts.landlock_abi);
 	notify_send(worker.notify_fd, "READY=1");
-	code = loop_run(worker.loop) < 0 ? EXIT_FAILURE : EXIT_SUCCESS;
+	code = loop_run(worker.loop) < 0 ? EXIT_CODE_FAILURE : EXIT_CODE_OK;
 	notify_send(worker.notify_fd, "STOPPING=1");
 	nanosleep(&linger, NULL);
 	/*

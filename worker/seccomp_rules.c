@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 
 #define CALL(call_name) .call = SCMP_SYS(call_name), .name = #call_name
@@ -67,12 +68,17 @@ const struct seccomp_rule seccomp_rules[] = {
 	{CALL(shutdown), "nng ends a connection"},
 	{CALL(close), "ended connections, iterators that were read"},
 	{CALL(getrandom), "nng's ids; nng aborts without it"},
+
+	/* A thread that nng has made may only get to run after the lock. */
+	{CALL(rseq), "glibc at the start of a thread"},
+	{CALL(set_robust_list), "glibc at the start of a thread"},
+	{CALL(rt_sigprocmask), "glibc and nng at the start of a thread"},
+	{CALL(prctl), "nng names its threads", 1, {IS(0, PR_SET_NAME)}},
 #ifdef SOCKWARDEN_ASAN
 	{CALL(sched_yield), "sanitizer"},
 	{CALL(sigaltstack), "sanitizer"},
 	{CALL(gettid), "sanitizer"},
 	{CALL(getpid), "sanitizer"},
-	{CALL(rt_sigprocmask), "sanitizer"},
 	{CALL(rt_sigaction), "sanitizer"},
 	{CALL(openat), "sanitizer: its report names places"},
 	{CALL(open), "sanitizer: its report names places"},
