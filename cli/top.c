@@ -25,7 +25,7 @@
 
 /* Messages of closed connections that are taken before the screen is looked at again. */
 #define EVENTS_AT_ONCE 64
-/* While nothing comes, the screen is drawn anew this often. */
+/* What comes from the worker is drawn at most this often; what comes from the keys, at once. */
 #define DRAW_MS 250
 
 struct top_options {
@@ -257,12 +257,11 @@ static int loop(struct top *top, int signals)
 		int ended;
 
 		start_round(top, now_ns);
-		/* A storm of events must not make a storm of pictures. */
-		if (top->changed && now_ns - drawn_ns > DRAW_MS * NS_PER_MS / 5) {
+		if (top->changed && now_ns - drawn_ns >= DRAW_MS * NS_PER_MS) {
 			draw(top);
 			drawn_ns = clock_ns(CLOCK_MONOTONIC);
 		}
-		if (poll(in, sizeof(in) / sizeof(in[0]), top->changed ? DRAW_MS / 5 : DRAW_MS) < 0 &&
+		if (poll(in, sizeof(in) / sizeof(in[0]), DRAW_MS) < 0 &&
 		    errno != EINTR)
 			return SIGTERM;
 		now_ns = clock_ns(CLOCK_MONOTONIC);

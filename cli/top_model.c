@@ -240,15 +240,33 @@ void top_model_close(struct top_model *model, const cJSON *connection, uint64_t 
 		model->closed++;
 }
 
-static bool is_over(const struct top_model *model, const struct top_row *row, uint64_t now_ns)
+/* How long closed rows may stay so that about TOP_CLOSED_KEPT of them remain. */
+static uint64_t closed_stay_ns(const struct top_model *model, uint64_t now_ns)
+{
+	uint64_t oldest_ns = now_ns;
+	uint64_t span_ns;
+
+	for (size_t i = 0; i < model->count; i++) {
+		if (model->rows[i].closed_ns && model->rows[i].closed_ns < oldest_ns)
+			oldest_ns = model->rows[i].closed_ns;
+	}
+	span_ns = now_ns - oldest_ns < TOP_CLOSED_NS ? now_ns - oldest_ns : TOP_CLOSED_NS;
+	if (model->closed <= TOP_CLOSED_KEPT)
+		return TOP_CLOSED_NS;
+	return span_ns / model->closed * TOP_CLOSED_KEPT;
+}
+
+static bool is_over(const struct top_model *model, const struct top_row *row, uint64_t now_ns,
+		    uint64_t stay_ns)
 {
 	if (row->closed_ns)
-		return now_ns - row->closed_ns > TOP_CLOSED_NS;
+		return now_ns - row->closed_ns > stay_ns;
 	return model->pass - row->pass > PASSES_MISSING;
 }
 
 void top_model_end(struct top_model *model, uint64_t now_ns)
 {
+	const uint64_t stay_ns = closed_stay_ns(model, now_ns);
 	size_t kept = 0;
 
 	if (model->ended_ns)
@@ -258,7 +276,7 @@ void top_model_end(struct top_model *model, uint64_t now_ns)
 	model->not_shown = model->untold;
 	model->closed = 0;
 	for (size_t i = 0; i < model->count; i++) {
-		if (is_over(model, &model->rows[i], now_ns))
+		if (is_over(model, &model->rows[i], now_ns, stay_ns))
 			continue;
 		if (model->rows[i].closed_ns)
 			model->closed++;

@@ -18,9 +18,10 @@
 /* Connections that are shown one by one; more are only counted. */
 #define TOP_ROWS_MAX 262144
 /* Of these, closed ones: a storm of short connections must not push the others out. */
-#define TOP_CLOSED_MAX 4096
-/* How long a closed connection stays. */
+#define TOP_CLOSED_MAX 16384
+/* How long a closed connection stays, unless there are so many that only the newest do. */
 #define TOP_CLOSED_NS 5000000000ULL
+#define TOP_CLOSED_KEPT 4096
 
 enum top_sort {
 	TOP_SORT_RATE,
@@ -57,7 +58,7 @@ struct top_model {
 	struct top_row *rows;
 	size_t count;
 	size_t capacity;
-	size_t closed; /* of count */
+	size_t closed;	   /* of count */
 	uint32_t *slots; /* row number + 1 by id, open addressing; 0: free */
 	size_t slot_count; /* a power of two */
 	uint32_t pass;

@@ -14,12 +14,13 @@
 #define LINES_ABOVE 3
 #define LINES_BELOW 1
 /* What the narrowest picture takes, and what each addition costs with its gap. */
-#define COLUMNS_MIN 79
+#define COLUMNS_MIN 80
 #define COLUMNS_REMOTE 21
 #define COLUMNS_LOCAL 21
 #define COLUMNS_PORT 6
 #define COLUMNS_ENDPOINT 47 /* [IPv6]:port */
 #define COLUMNS_COMM 10
+#define COLUMNS_HOST 16
 
 static SCREEN *screen;
 
@@ -224,7 +225,7 @@ static void draw_header(const struct top_header *header, const struct top_model 
 	move(0, 0);
 	attron(A_BOLD);
 	addstr("sockwarden ");
-	put_left(header->host, 20);
+	printw("%.*s  ", (int)text_fit(header->host, COLUMNS_HOST), header->host);
 	attroff(A_BOLD);
 	if (header->has_status)
 		printw("live %llu  %s conn/s  %s/s  ", (unsigned long long)header->live, opened,
