@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "common/clock.h"
+#include "proto/record.h"
+#include "worker/intake/cgroups.h"
+#include "worker/intake/snapshot.h"
+
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static struct snapshot snapshot;
+
+/* Gives the reader bytes in pieces of this size; returns how many whole records it found. */
+static unsigned read_in_pieces(size_t total, size_t piece, int *result)
+{
+	struct conn_record records[4];
+	const struct conn_record *record;
+	size_t written = 0;
+	unsigned count = 0;
+	int pipe_fds[2];
+
+	memset(records, 0, sizeof(records));
+	for (uint64_t i = 0; i < 4; i++)
+		records[i].id = i;
+	cr_assert_eq(pipe(pipe_fds), 0);
+	snapshot_begin(&snapshot, pipe_fds[0], sizeof(struct conn_record));
+	for (;;) {
+		const size_t now = total - written < piece ? total - written : piece;
+
+		if (now > 0)
+			cr_assert_eq(write(pipe_fds[1], (uint8_t *)records + written, now), now);
+		else
+			close(pipe_fds[1]);
+		written += now;
+		*result = snapshot_read(&snapshot);
+		if (*result <= 0)
+			break;
+		while ((record = snapshot_next(&snapshot))) {
+			cr_assert_eq((uintptr_t)record % 8, 0);
+			cr_assert_eq(record->id, count);
+			count++;
+		}
+	}
+	close(pipe_fds[0]);
+	return count;
+}
+
+Test(snapshot, records_are_whole_whatever_the_size_of_the_reads)
+{
+	for (size_t piece = 1; piece <= 4 * sizeof(struct conn_record); piece++) {
+		int result;
+
+		cr_assert_eq(read_in_pieces(4 * sizeof(struct conn_record), piece, &result), 4);
+		cr_assert_eq(result, 0);
+	}
+}
+
+Test(snapshot, a_pass_that_ends_within_a_record_is_an_error)
+{
+	int result;
+
+	cr_expect_eq(read_in_pieces(2 * sizeof(struct conn_record) + 1, 64, &result), 2);
+	cr_expect_eq(result, -EBADMSG);
+}
+
+Test(snapshot, an_empty_pass_is_no_error)
+{
+	int result;
+
+	cr_expect_eq(read_in_pieces(0, 64, &result), 0);
+	cr_expect_eq(result, 0);
+}
+
+Test(snapshot, a_read_that_fails_is_passed_on)
+{
+	snapshot_begin(&snapshot, -1, sizeof(struct conn_record));
+	cr_expect_eq(snapshot_read(&snapshot), -EBADF);
+}
+
+static struct cgroups cgroups;
+
+static struct cgroup_record group(uint64_t id)
+{
+	struct cgroup_record record = {
+		.kind = RECORD_KIND_CGROUP,
+		.version = RECORD_VERSION,
+		.id = id,
+	};
+
+	snprintf(record.path, sizeof(record.path), "/group-%lu", (unsigned long)id);
+	return record;
+}
+
+Test(cgroups, paths_are_found_by_id_and_replaced_by_newer_ones)
+{
+	struct cgroup_record record = group(7);
+
+	cr_expect_null(cgroups_path(&cgroups, 7));
+	cr_expect(cgroups_put(&cgroups, &record));
+	cr_expect_str_eq(cgroups_path(&cgroups, 7), "/group-7");
+	strcpy(record.path, "/renamed");
+	cr_expect(cgroups_put(&cgroups, &record));
+	cr_expect_str_eq(cgroups_path(&cgroups, 7), "/renamed");
+	cr_expect_null(cgroups_path(&cgroups, 0), "0 is no group");
+}
+
+Test(cgroups, malformed_records_are_refused)
+{
+	struct cgroup_record record = group(0);
+
+	cr_expect_not(cgroups_put(&cgroups, &record), "id 0");
+	record = group(1);
+	record.kind = RECORD_KIND_CLOSE;
+	cr_expect_not(cgroups_put(&cgroups, &record), "kind");
+	record = group(1);
+	record.version++;
+	cr_expect_not(cgroups_put(&cgroups, &record), "version");
+	record = group(1);
+	record.pad1 = 1;
+	cr_expect_not(cgroups_put(&cgroups, &record), "padding");
+	record = group(1);
+	memset(record.path, 'a', sizeof(record.path));
+	cr_expect_not(cgroups_put(&cgroups, &record), "no end");
+}
+
+Test(cgroups, more_groups_than_places_push_out_the_oldest_of_their_set)
+{
+	unsigned found = 0;
+
+	for (uint64_t id = 1; id <= 20000; id++) {
+		const struct cgroup_record record = group(id);
+		const char *path;
+
+		cr_assert(cgroups_put(&cgroups, &record));
+		path = cgroups_path(&cgroups, id);
+		cr_assert_not_null(path);
+		cr_assert_str_eq(path, record.path);
+	}
+	for (uint64_t id = 1; id <= 20000; id++)
+		found += cgroups_path(&cgroups, id) != NULL;
+	cr_expect_leq(found, CGROUPS_SETS * CGROUPS_WAYS);
+	cr_expect_geq(found, CGROUPS_SETS * CGROUPS_WAYS * 9 / 10);
+}
+
+Test(cgroups, an_unknown_group_asks_for_a_fill_at_most_every_100_ms)
+{
+	const uint64_t start = 5 * NS_PER_S;
+
+	cr_expect(cgroups_is_due(&cgroups, start), "never filled");
+	cgroups_filled(&cgroups, start);
+	cr_expect_not(cgroups_is_due(&cgroups, start + NS_PER_S), "nothing is missing");
+	cgroups_path(&cgroups, 99);
+	cr_expect_not(cgroups_is_due(&cgroups, start + 99 * NS_PER_MS));
+	cr_expect(cgroups_is_due(&cgroups, start + 100 * NS_PER_MS));
+}
