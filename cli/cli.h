@@ -26,18 +26,18 @@ struct verb;
 
 /* One call of a verb. Everything is owned by main and outlives the call. */
 struct invocation {
-	const char *runtime_dir;	/* --runtime-dir given before the verb, else the default */
+	const char *runtime_dir;	 /* --runtime-dir given before the verb, else the default */
 	const struct verb *const *verbs; /* all verbs, NULL at the end */
-	int argc;			/* what follows the verb's name */
+	int argc;			 /* what follows the verb's name */
 	char *const *argv;
 };
 
 struct verb {
 	const char *name;
-	const char *operands; /* as in a usage line; "" for none */
-	const char *summary;  /* one line for the list of verbs */
-	const char *details;  /* further lines of its own help, or NULL */
-	bool has_fields;      /* its help lists the fields of a connection */
+	const char *operands;		   /* as in a usage line; "" for none */
+	const char *summary;		   /* one line for the list of verbs */
+	const char *details;		   /* further lines of its own help, or NULL */
+	bool has_fields;		   /* its help lists the fields of a connection */
 	const struct option_spec *options; /* name NULL at the end */
 	enum exit_code (*run)(const struct invocation *call);
 };

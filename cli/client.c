@@ -6,11 +6,12 @@
 #include "common/clock.h"
 
 #include <cjson/cJSON.h>
-#include <errno.h>
-#include <limits.h>
 #include <nng/protocol/pubsub0/sub.h>
 #include <nng/protocol/reqrep0/req.h>
 #include <nng/supplemental/util/platform.h>
+
+#include <errno.h>
+#include <limits.h>
 #include <poll.h>
 #include <stdio.h>
 #include <string.h>
@@ -28,19 +29,22 @@ static enum exit_code dial_failed(const char *path, int error)
 {
 	switch (error) {
 	case NNG_EPERM:
-		message("no permission for %s: run as root, or as a member of group sockwarden", path);
+		message("no permission for %s: run as root, or as a member of group sockwarden",
+			path);
 		return EXIT_PRIVILEGE;
 	case NNG_ENOENT:
 	case NNG_ECONNREFUSED:
 		message("no worker listens at %s: start it with 'systemctl start sockwarden-worker' or "
-			"name its --runtime-dir", path);
+			"name its --runtime-dir",
+			path);
 		return EXIT_UNREACHABLE;
 	case NNG_ETIMEDOUT:
 	case NNG_EPROTO:
 	case NNG_ECONNSHUT:
 	case NNG_ECLOSED:
 		message("what listens at %s does not answer as a worker: see 'systemctl status "
-			"sockwarden-worker'", path);
+			"sockwarden-worker'",
+			path);
 		return EXIT_UNREACHABLE;
 	default:
 		message("cannot connect to %s: %s; is sockwarden-worker running?", path,
@@ -227,7 +231,8 @@ enum exit_code client_verdict(struct slice answer, char *text, size_t capacity)
 	member_text(answer, "error", error, sizeof(error));
 	member_text(answer, "message", why, sizeof(why));
 	if (error[0] == '\0') {
-		snprintf(text, capacity, "the worker's answer is not understood: are both of one version?");
+		snprintf(text, capacity,
+			 "the worker's answer is not understood: are both of one version?");
 		return EXIT_FAILED;
 	}
 	snprintf(text, capacity, "%s (%s)", why[0] ? why : "the worker refused", error);

@@ -7,13 +7,14 @@
 #ifndef SOCKWARDEN_CLI_CLIENT_H
 #define SOCKWARDEN_CLI_CLIENT_H
 
+#include "cli/cli.h"
+#include "cli/slice.h"
+
 #include <nng/nng.h>
+
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
-
-#include "cli/cli.h"
-#include "cli/slice.h"
 
 /* How long a worker may take to answer one request. */
 #define CLIENT_ANSWER_MS 5000
@@ -32,7 +33,10 @@ struct client_message {
 	struct slice topic; /* of an event: without the space behind it */
 };
 
-#define CLIENT_INIT {.fd = -1}
+#define CLIENT_INIT      \
+	{                \
+		.fd = -1 \
+	}
 
 /*
  * Connects to the queries' socket, or to the events' as a subscriber to one topic (given without
@@ -40,7 +44,8 @@ struct client_message {
  * stay where it is until client_close(). A lost connection is made anew in the background.
  */
 enum exit_code client_open_queries(struct client *client, const char *runtime_dir);
-enum exit_code client_open_events(struct client *client, const char *runtime_dir, const char *topic);
+enum exit_code client_open_events(struct client *client, const char *runtime_dir,
+				  const char *topic);
 
 /* True while the worker's end is gone. */
 bool client_is_lost(struct client *client);

@@ -14,8 +14,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define DEFAULT_FIELDS                                                                             \
-	"protocol,local,direction,remote,pid,comm,total.sent_bytes,total.recv_bytes,rtt_us,"       \
+#define DEFAULT_FIELDS                                                                       \
+	"protocol,local,direction,remote,pid,comm,total.sent_bytes,total.recv_bytes,rtt_us," \
 	"total.retransmits,duration_ns"
 
 /* More pages than any worker's table can fill: a worker that goes on has gone astray. */
@@ -35,7 +35,8 @@ struct conns_options {
 
 static const struct option_spec options[] = {
 	{"json", 0, OPTION_FLAG, AT(json), .help = "JSON Lines, one connection per line"},
-	{"fields", 0, OPTION_TEXT, AT(fields), .value = "A,B", .help = "these fields, in this order"},
+	{"fields", 0, OPTION_TEXT, AT(fields), .value = "A,B",
+	 .help = "these fields, in this order"},
 	{"filter", 0, OPTION_TEXT, AT(choice.filter), .value = "EXPR",
 	 .help = "only connections for which EXPR is true"},
 	{"sort", 0, OPTION_TEXT, AT(sort), .value = "FIELD",
@@ -100,7 +101,8 @@ static enum exit_code choose_fields(struct run *run)
 		}
 	}
 	for (int i = 0; !asked->json && i < run->field_count; i++)
-		table_add_column(&run->table, run->fields[i]->title, field_is_number(run->fields[i]));
+		table_add_column(&run->table, run->fields[i]->title,
+				 field_is_number(run->fields[i]));
 	return EXIT_OK;
 }
 

@@ -160,8 +160,8 @@ const char *field_arrow(const cJSON *connection)
 		const char *direction;
 		const char *arrow;
 	} arrows[] = {{"outgoing", "->"}, {"incoming", "<-"}, {"local", "<>"}};
-	const char *direction = cJSON_GetStringValue(
-		cJSON_GetObjectItemCaseSensitive(connection, "direction"));
+	const char *direction =
+		cJSON_GetStringValue(cJSON_GetObjectItemCaseSensitive(connection, "direction"));
 
 	for (size_t i = 0; direction && i < sizeof(arrows) / sizeof(arrows[0]); i++) {
 		if (strcmp(direction, arrows[i].direction) == 0)

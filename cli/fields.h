@@ -8,6 +8,7 @@
 #define SOCKWARDEN_CLI_FIELDS_H
 
 #include <cjson/cJSON.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>

@@ -7,9 +7,9 @@
 #ifndef SOCKWARDEN_CLI_MESSAGE_H
 #define SOCKWARDEN_CLI_MESSAGE_H
 
-#include <stdbool.h>
-
 #include "cli/cli.h"
+
+#include <stdbool.h>
 
 /* Writes "sockwarden: TEXT" and a newline to stderr; what is not printable in TEXT is escaped. */
 void message(const char *format, ...) __attribute__((format(printf, 1, 2)));

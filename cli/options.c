@@ -105,9 +105,8 @@ static bool store(const struct option_spec *spec, const char *shown, const char 
 	case OPTION_SECONDS:
 		if (options_seconds(value, spec->min, spec->max, &number.value))
 			break;
-		snprintf(error, OPTIONS_ERROR_BYTES,
-			 "%s needs seconds from %g to %g, not '%.40s'", shown,
-			 (double)spec->min / 1000, (double)spec->max / 1000, value);
+		snprintf(error, OPTIONS_ERROR_BYTES, "%s needs seconds from %g to %g, not '%.40s'",
+			 shown, (double)spec->min / 1000, (double)spec->max / 1000, value);
 		return false;
 	}
 	memcpy(field, &number, sizeof(number));

@@ -18,9 +18,9 @@
 #define OPTIONS_ERROR_BYTES 160
 
 enum option_kind {
-	OPTION_FLAG,	/* bool */
-	OPTION_TEXT,	/* const char *, points into argv */
-	OPTION_NUMBER,	/* struct option_number: decimal, min..max */
+	OPTION_FLAG,   /* bool */
+	OPTION_TEXT,   /* const char *, points into argv */
+	OPTION_NUMBER, /* struct option_number: decimal, min..max */
 	OPTION_SECONDS, /* struct option_number in ms: decimal seconds, up to three places; min..max in ms */
 };
 
@@ -40,7 +40,10 @@ struct option_spec {
 	const char *help;
 };
 
-#define OPTIONS_END {.name = NULL, .letter = 0}
+#define OPTIONS_END                       \
+	{                                 \
+		.name = NULL, .letter = 0 \
+	}
 
 /*
  * Parses argv[0..argc) into the structure at into, whose fields already hold the defaults.

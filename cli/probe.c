@@ -8,6 +8,7 @@
 #include "cli/usage.h"
 
 #include <cjson/cJSON.h>
+
 #include <errno.h>
 #include <string.h>
 
@@ -67,7 +68,8 @@ static struct choice choose_accept(const struct probe_facts *facts)
 	struct choice choice = {"accept", accept_hook_names[ACCEPT_NONE], "nothing", true};
 
 	if (facts->trampoline.verdict == PROBE_UNKNOWN && facts->features.accept_args)
-		return (struct choice){"accept", accept_hook_names[ACCEPT_FEXIT], NEEDS_TRACING, false};
+		return (struct choice){"accept", accept_hook_names[ACCEPT_FEXIT], NEEDS_TRACING,
+				       false};
 	if (facts->trampoline.verdict == PROBE_YES && facts->features.accept_args)
 		choice.hook = accept_hook_names[ACCEPT_FEXIT];
 	else if (facts->kprobe.verdict == PROBE_YES)
@@ -93,17 +95,17 @@ static void choose(const struct probe_facts *facts, struct choice choices[CHOICE
 
 	if (!facts->btf_error)
 		store = facts_store_names[facts->features.storage ? FACTS_STORAGE : FACTS_HASH];
-	choices[0] = with_tracing("connections", &facts->tracepoint,
-				  "tp_btf/inet_sock_set_state");
+	choices[0] = with_tracing("connections", &facts->tracepoint, "tp_btf/inet_sock_set_state");
 	choices[1] = (struct choice){"facts", store, NEEDS_TRACING, true};
 	choices[2] = choose_accept(facts);
 	choices[3] = with_tracing("snapshots", &facts->iterators,
 				  facts->features.storage ? "iter/bpf_sk_storage_map" : "iter/tcp");
-	choices[4] = (struct choice){
-		"worker_filter", facts->seccomp.verdict == PROBE_YES ? "seccomp" : NULL, "nothing", true};
-	choices[5] = (struct choice){
-		"worker_files", facts->landlock.verdict == PROBE_YES ? "landlock" : "none", "nothing",
-		true};
+	choices[4] = (struct choice){"worker_filter",
+				     facts->seccomp.verdict == PROBE_YES ? "seccomp" : NULL,
+				     "nothing", true};
+	choices[5] = (struct choice){"worker_files",
+				     facts->landlock.verdict == PROBE_YES ? "landlock" : "none",
+				     "nothing", true};
 }
 
 static enum exit_code judge(const struct probe_facts *facts, const struct choice choices[CHOICES])

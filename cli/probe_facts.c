@@ -6,10 +6,10 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <linux/bpf.h>
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/bpf.h>
 #include <linux/capability.h>
 #include <linux/landlock.h>
 #include <linux/perf_event.h>
@@ -162,9 +162,10 @@ static void gather_tracing(struct probe_facts *facts)
 	facts->btf_error = features_read(features);
 	if (facts->btf_error) {
 		set(&facts->btf, PROBE_NO, "%s",
-		    facts->btf_error == -ENOENT ? "no /sys/kernel/btf/vmlinux: the kernel was built "
-						  "without CONFIG_DEBUG_INFO_BTF"
-						: strerror(-facts->btf_error));
+		    facts->btf_error == -ENOENT
+			    ? "no /sys/kernel/btf/vmlinux: the kernel was built "
+			      "without CONFIG_DEBUG_INFO_BTF"
+			    : strerror(-facts->btf_error));
 		set(&facts->storage, PROBE_NO, "not without BTF");
 	} else {
 		set(&facts->btf, PROBE_YES, "/sys/kernel/btf/vmlinux");
@@ -209,12 +210,13 @@ const char *probe_landlock_words(int abi)
 
 static void gather_confinement(struct probe_facts *facts)
 {
-	const long abi = syscall(SYS_landlock_create_ruleset, NULL, 0,
-				 LANDLOCK_CREATE_RULESET_VERSION);
+	const long abi =
+		syscall(SYS_landlock_create_ruleset, NULL, 0, LANDLOCK_CREATE_RULESET_VERSION);
 	uint32_t action = SECCOMP_RET_KILL_PROCESS;
 
 	if (abi >= 1)
-		set(&facts->landlock, PROBE_YES, "ABI %ld (%s)", abi, probe_landlock_words((int)abi));
+		set(&facts->landlock, PROBE_YES, "ABI %ld (%s)", abi,
+		    probe_landlock_words((int)abi));
 	else
 		set(&facts->landlock, PROBE_NO, "%s",
 		    errno == EOPNOTSUPP ? "built, but not switched on (lsm=landlock,...)"

@@ -5,8 +5,8 @@
 
 static size_t skip_space(const char *text, size_t length, size_t at)
 {
-	while (at < length && (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' ||
-			       text[at] == '\t'))
+	while (at < length &&
+	       (text[at] == ' ' || text[at] == '\n' || text[at] == '\r' || text[at] == '\t'))
 		at++;
 	return at;
 }

@@ -25,7 +25,7 @@ struct snapshot_choice {
 };
 
 struct snapshot_page {
-	struct slice connections; /* an array: see slice_next() */
+	struct slice connections;	 /* an array: see slice_next() */
 	char more[SNAPSHOT_TOKEN_BYTES]; /* the next page's token; "" on the last page */
 };
 

@@ -48,7 +48,8 @@ static void print_pairs(const char *title, const cJSON *object)
 	size_t column = LABEL_COLUMNS;
 
 	printf("%-*s", LABEL_COLUMNS, title);
-	cJSON_ArrayForEach(member, object) {
+	cJSON_ArrayForEach(member, object)
+	{
 		char key[128];
 		char value[128];
 		size_t length;
@@ -76,7 +77,8 @@ static void print_people(const cJSON *status)
 	const cJSON *connections = member_of(status, "connections");
 	const cJSON *loss = member_of(status, "loss");
 	const bool bad = cJSON_IsTrue(member_of(loss, "budget_exceeded"));
-	const bool well = strcmp(cJSON_GetStringValue(member_of(status, "health")) ?: "", "good") == 0;
+	const bool well = strcmp(cJSON_GetStringValue(member_of(status, "health")) ?: "", "good") ==
+			  0;
 	const bool colour = output_has_colour();
 	char uptime[TEXT_SHORT_BYTES] = "-";
 	const cJSON *stage = NULL;
@@ -86,7 +88,8 @@ static void print_people(const cJSON *status)
 
 	if (field_number(member_of(status, "uptime_s"), &seconds) && seconds < UINT32_MAX)
 		text_duration(uptime, seconds * 1000000000);
-	cJSON_ArrayForEach(stage, member_of(loss, "stages")) {
+	cJSON_ArrayForEach(stage, member_of(loss, "stages"))
+	{
 		uint64_t number = 0;
 
 		if (field_number(stage, &number))

@@ -122,7 +122,8 @@ size_t text_escape(char *out, size_t capacity, const char *in, size_t length)
 		size_t taken = decode(at, length, &point);
 		size_t bytes;
 
-		if (taken == 0 || (point < 0x80 && (point < 0x20 || point == 0x7f || point == '\\'))) {
+		if (taken == 0 ||
+		    (point < 0x80 && (point < 0x20 || point == 0x7f || point == '\\'))) {
 			bytes = (size_t)snprintf(piece, sizeof(piece), "\\x%02x", at[0]);
 			taken = 1;
 		} else if (point < 0x80 || wcwidth((wchar_t)point) > 0) {

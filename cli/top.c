@@ -57,9 +57,9 @@ struct top {
 	const struct top_row **order; /* room for TOP_ROWS_MAX pointers */
 	enum phase phase;
 	uint64_t interval_ns;
-	uint64_t next_ns;    /* when the next round is due */
-	uint64_t asked_ns;   /* when the waiting request was sent */
-	uint64_t status_ns;  /* when opened was taken */
+	uint64_t next_ns;   /* when the next round is due */
+	uint64_t asked_ns;  /* when the waiting request was sent */
+	uint64_t status_ns; /* when opened was taken */
 	uint64_t opened;
 	bool changed; /* the screen is out of date */
 };
@@ -101,7 +101,8 @@ static void take_status(struct top *top, struct slice answer, uint64_t now_ns)
 	top->status_ns = now_ns;
 	header->live = number_in(connections, "live");
 	header->lost = 0;
-	cJSON_ArrayForEach(stage, stages) {
+	cJSON_ArrayForEach(stage, stages)
+	{
 		uint64_t number = 0;
 
 		if (field_number(stage, &number))
@@ -261,8 +262,7 @@ static int loop(struct top *top, int signals)
 			draw(top);
 			drawn_ns = clock_ns(CLOCK_MONOTONIC);
 		}
-		if (poll(in, sizeof(in) / sizeof(in[0]), DRAW_MS) < 0 &&
-		    errno != EINTR)
+		if (poll(in, sizeof(in) / sizeof(in[0]), DRAW_MS) < 0 && errno != EINTR)
 			return SIGTERM;
 		now_ns = clock_ns(CLOCK_MONOTONIC);
 		ended = in[1].revents ? take_signal(top, signals) : 0;
@@ -303,7 +303,8 @@ static enum exit_code show(struct top *top, int signals, const sigset_t *before)
 static enum exit_code top_run(const struct invocation *call)
 {
 	struct top_options asked = {.interval = {.value = 1000}};
-	struct top top = {.queries = CLIENT_INIT, .events = CLIENT_INIT, .header = {.answers = true}};
+	struct top top = {
+		.queries = CLIENT_INIT, .events = CLIENT_INIT, .header = {.answers = true}};
 	enum exit_code code;
 	sigset_t before;
 	sigset_t taken;
@@ -322,7 +323,8 @@ static enum exit_code top_run(const struct invocation *call)
 	/* Blocked before there are threads, so that no thread takes a signal from the loop. */
 	sigemptyset(&taken);
 	for (size_t i = 0; i < 6; i++)
-		sigaddset(&taken, (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP}[i]);
+		sigaddset(&taken,
+			  (const int[]){SIGINT, SIGTERM, SIGHUP, SIGQUIT, SIGWINCH, SIGTSTP}[i]);
 	pthread_sigmask(SIG_BLOCK, &taken, &before);
 	signals = signalfd(-1, &taken, SFD_CLOEXEC);
 	if (!top.order || signals < 0) {

@@ -14,9 +14,9 @@
 #define SLOTS_MIN 1024
 
 static const char *const sort_names[TOP_SORT_COUNT] = {
-	[TOP_SORT_RATE] = "rate",     [TOP_SORT_TOTAL] = "total bytes",
-	[TOP_SORT_RTT] = "rtt",	      [TOP_SORT_NEWEST] = "newest",
-	[TOP_SORT_PID] = "pid",	      [TOP_SORT_REMOTE] = "remote",
+	[TOP_SORT_RATE] = "rate", [TOP_SORT_TOTAL] = "total bytes",
+	[TOP_SORT_RTT] = "rtt",	  [TOP_SORT_NEWEST] = "newest",
+	[TOP_SORT_PID] = "pid",	  [TOP_SORT_REMOTE] = "remote",
 };
 
 const char *top_sort_name(enum top_sort sort)
@@ -105,8 +105,8 @@ static uint64_t id_of(const cJSON *connection)
 
 static void name_endpoint(const cJSON *endpoint, char *out)
 {
-	const char *name = cJSON_GetStringValue(cJSON_GetArrayItem(
-		cJSON_GetObjectItemCaseSensitive(endpoint, "names"), 0));
+	const char *name = cJSON_GetStringValue(
+		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(endpoint, "names"), 0));
 	const uint64_t port = number_of(endpoint, "port");
 	size_t length;
 

@@ -9,6 +9,7 @@
 #define SOCKWARDEN_CLI_TOP_MODEL_H
 
 #include <cjson/cJSON.h>
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -35,7 +36,7 @@ enum top_sort {
 
 struct top_row {
 	uint64_t id;
-	uint64_t seen_ns; /* when the numbers below were taken */
+	uint64_t seen_ns;   /* when the numbers below were taken */
 	uint64_t closed_ns; /* 0: live */
 	uint32_t pass;	    /* the last snapshot that it was in */
 	uint32_t pid;	    /* 0: not known */
@@ -59,7 +60,7 @@ struct top_model {
 	size_t count;
 	size_t capacity;
 	size_t closed;	   /* of count */
-	uint32_t *slots; /* row number + 1 by id, open addressing; 0: free */
+	uint32_t *slots;   /* row number + 1 by id, open addressing; 0: free */
 	size_t slot_count; /* a power of two */
 	uint32_t pass;
 	uint64_t began_ns;	/* when the running pass began */

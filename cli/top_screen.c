@@ -5,6 +5,7 @@
 #include "cli/text.h"
 
 #include <curses.h>
+
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -103,7 +104,8 @@ static struct layout lay_out(void)
 	}
 	if (spare <= 0)
 		return layout;
-	more = spare < COLUMNS_ENDPOINT - COLUMNS_REMOTE ? spare : COLUMNS_ENDPOINT - COLUMNS_REMOTE;
+	more = spare < COLUMNS_ENDPOINT - COLUMNS_REMOTE ? spare
+							 : COLUMNS_ENDPOINT - COLUMNS_REMOTE;
 	layout.remote += more;
 	spare -= more;
 	if (layout.local == COLUMNS_LOCAL) {
@@ -208,7 +210,9 @@ static void draw_row(const struct layout *layout, const struct top_row *row, int
 		put_right(row->age_ns ? text : "-", 6);
 	}
 	text_duration(text, row->rtt_us > UINT32_MAX ? UINT64_MAX : row->rtt_us * 1000);
-	addnstr(row->closed_ns ? row->end : row->rtt_us ? text : "-",
+	addnstr(row->closed_ns ? row->end
+		: row->rtt_us  ? text
+			       : "-",
 		COLS > getcurx(stdscr) ? COLS - getcurx(stdscr) : 0);
 	attroff(A_DIM);
 }
@@ -274,7 +278,8 @@ static void draw_bottom(const struct top_ui *ui)
 	if (ui->typing)
 		printw("/%s", ui->draft);
 	else
-		addnstr("q quit  s sort  / filter  p pause  arrows PgUp PgDn scroll  h help", COLS - 1);
+		addnstr("q quit  s sort  / filter  p pause  arrows PgUp PgDn scroll  h help",
+			COLS - 1);
 	clrtoeol();
 	curs_set(ui->typing ? 1 : 0);
 }

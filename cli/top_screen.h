@@ -18,7 +18,7 @@ struct top_header {
 	uint64_t live;
 	uint64_t opened_per_s;
 	uint64_t lost;
-	bool answers; /* the worker answered the last request */
+	bool answers;	 /* the worker answered the last request */
 	bool has_status; /* one came at least once: the numbers above are known */
 };
 

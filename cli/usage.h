@@ -14,15 +14,16 @@ struct usage_common {
 	bool help;
 };
 
-#define USAGE_RUNTIME_DIR                                                                          \
-	{                                                                                          \
-		"runtime-dir", 0, OPTION_TEXT, .offset = offsetof(struct usage_common, runtime_dir), \
-			.value = "DIR", .help = "where the worker's sockets are (" CLI_RUNTIME_DIR ")" \
+#define USAGE_RUNTIME_DIR                                                                     \
+	{                                                                                     \
+		"runtime-dir", 0, OPTION_TEXT,                                                \
+			.offset = offsetof(struct usage_common, runtime_dir), .value = "DIR", \
+			.help = "where the worker's sockets are (" CLI_RUNTIME_DIR ")"        \
 	}
-#define USAGE_HELP                                                                                 \
-	{                                                                                          \
-		"help", 'h', OPTION_FLAG, .offset = offsetof(struct usage_common, help),           \
-			.help = "this text"                                                        \
+#define USAGE_HELP                                                                       \
+	{                                                                                \
+		"help", 'h', OPTION_FLAG, .offset = offsetof(struct usage_common, help), \
+					  .help = "this text"                            \
 	}
 
 /*

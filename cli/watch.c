@@ -143,7 +143,8 @@ static void print_meta(const cJSON *meta, uint64_t message_ns)
 	for (size_t i = 0; i < 2; i++) {
 		const cJSON *member = NULL;
 
-		cJSON_ArrayForEach(member, cJSON_GetObjectItemCaseSensitive(meta, groups[i])) {
+		cJSON_ArrayForEach(member, cJSON_GetObjectItemCaseSensitive(meta, groups[i]))
+		{
 			uint64_t number = 0;
 
 			if (!field_number(member, &number) || number == 0)
@@ -175,8 +176,9 @@ static void tell_holes(struct watch *watch, const cJSON *head)
 		break;
 	case SEQ_HOLE:
 		message("%s: %llu messages lost (seq %llu to %llu): this reader is too slow, or the "
-			"worker's publish.queue too short", name, (unsigned long long)lost,
-			(unsigned long long)before + 1, (unsigned long long)number - 1);
+			"worker's publish.queue too short",
+			name, (unsigned long long)lost, (unsigned long long)before + 1,
+			(unsigned long long)number - 1);
 		break;
 	case SEQ_REPEAT:
 		message("%s: seq %llu came again after %llu", name, (unsigned long long)number,
