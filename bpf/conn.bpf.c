@@ -37,7 +37,7 @@ static __always_inline bool sock_is_tcp(const struct sock *sk)
 	return READ(sk, sk_protocol) == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
 }
 
-/* Begins a connection's facts at its first sight. Its process is filled in by the caller. */
+/* Begins a connection's facts at its first sight. The caller fills in its process and its time. */
 static __always_inline void facts_open(struct facts *facts, const struct sock *sk, u8 direction,
 				       u8 flags)
 {
@@ -45,7 +45,7 @@ static __always_inline void facts_open(struct facts *facts, const struct sock *s
 	if (facts->phase == FACTS_REPORTED)
 		facts->reused++;
 	facts->id = facts_id(sk, facts->reused);
-	facts->opened_ns = flags & RECORD_PREEXISTING ? 0 : bpf_ktime_get_ns();
+	facts->opened_ns = 0;
 	facts->direction = direction;
 	facts->flags = flags;
 	facts->handshake_us = 0;
@@ -187,7 +187,7 @@ static __always_inline void record_process(struct conn_record *record,
 }
 
 /*
- * Writes a record, all but its kind, over whatever was there. facts may be NULL: then the record says what the
+ * Writes a record, all but its kind and time, over whatever was there. facts may be NULL: then the record says what the
  * socket alone can tell.
  */
 static __noinline int record_fill(struct conn_record *record, const struct tcp_sock *tp,
@@ -203,7 +203,6 @@ static __noinline int record_fill(struct conn_record *record, const struct tcp_s
 	record->pad0 = 0;
 	record->pad1 = 0;
 	record->pad2 = 0;
-	record->at_ns = bpf_ktime_get_ns();
 	record->netns = READ(net, ns.inum);
 	record_tuple(record, tp);
 	if (facts) {
@@ -227,6 +226,19 @@ static __noinline int record_fill(struct conn_record *record, const struct tcp_s
 	return 0;
 }
 
+/*
+ * The time of a close. Where a packet of the peer's or a timer ends the connection TCP has just
+ * taken the time; elsewhere the clock is read.
+ */
+static __always_inline u64 closed_ns(const struct tcp_sock *tp, u8 state, u8 flags)
+{
+	if (!(flags & (RECORD_CLOSED_LOCALLY | RECORD_SECOND_CHANCE)) &&
+	    (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
+	     state == TCP_LAST_ACK))
+		return READ(tp, tcp_mstamp) * 1000;
+	return bpf_ktime_get_ns();
+}
+
 /* Sends a record outside the batch order. */
 static __always_inline void emit_lone(void *ctx, const struct tcp_sock *tp,
 				      const struct facts *facts, u8 state, u8 flags)
@@ -238,6 +250,7 @@ static __always_inline void emit_lone(void *ctx, const struct tcp_sock *tp,
 	};
 
 	lone.record.kind = RECORD_KIND_CLOSE;
+	lone.record.at_ns = closed_ns(tp, state, flags);
 	record_fill(&lone.record, tp, facts, state, flags);
 	COUNT(lone);
 	if (bpf_perf_event_output(ctx, &rings, BPF_F_CURRENT_CPU, &lone, sizeof(lone))) {
@@ -275,6 +288,7 @@ static __always_inline void emit_close(void *ctx, const struct sock *sk, const s
 	if (len >= RECORD_BATCH_CAPACITY)
 		goto release;
 	batch->records[len].kind = RECORD_KIND_CLOSE;
+	batch->records[len].at_ns = closed_ns(tp, state, flags);
 	record_fill(&batch->records[len], tp, facts, state, flags);
 	STORE_AFTER(batch->len, len + 1);
 	if (len + 1 == RECORD_BATCH_CAPACITY)
@@ -293,6 +307,7 @@ static __always_inline void on_connect(const struct sock *sk)
 		return;
 	}
 	facts_open(facts, sk, RECORD_DIRECTION_OUTGOING, 0);
+	facts->opened_ns = bpf_ktime_get_ns();
 	facts->pid_source = RECORD_PID_CONNECT;
 	process_of_current(&facts->process);
 }
@@ -335,22 +350,31 @@ static __always_inline void on_child(const struct sock *sk)
 	facts_open(facts, sk, RECORD_DIRECTION_INCOMING, 0);
 }
 
+/*
+ * Established by the packet that is being worked on, at the time that TCP took for it: reading
+ * the clock costs more than all the rest here.
+ */
 static __always_inline void on_established(const struct sock *sk, int oldstate)
 {
 	struct facts *facts = facts_get(sk);
 	const struct tcp_sock *tp;
+	u64 now_ns;
 
 	if (!facts || facts->phase != FACTS_OPEN)
 		return;
 	facts->flags |= RECORD_ESTABLISHED;
+	tp = sock_tcp(sk);
+	if (!tp)
+		return;
+	now_ns = READ(tp, tcp_mstamp) * 1000;
 	if (oldstate == TCP_SYN_SENT) {
-		facts->handshake_us = (bpf_ktime_get_ns() - facts->opened_ns) / 1000;
+		if (now_ns > facts->opened_ns)
+			facts->handshake_us = (now_ns - facts->opened_ns) / 1000;
 		return;
 	}
 	/* The first RTT sample of an accepted connection is that of its SYN-ACK. */
-	tp = sock_tcp(sk);
-	if (tp)
-		facts->handshake_us = READ(tp, srtt_us) >> 3;
+	facts->opened_ns = now_ns;
+	facts->handshake_us = READ(tp, srtt_us) >> 3;
 }
 
 /* Where nothing better is known, the process that ends the connection stands for it. */
@@ -494,6 +518,7 @@ static __always_inline int snapshot_one(struct seq_file *seq, struct sock *sk, s
 	__builtin_memcpy(&copy, facts, sizeof(copy));
 	facts_adopt_accepted(&copy, sk);
 	record.kind = RECORD_KIND_SNAPSHOT;
+	record.at_ns = bpf_ktime_get_ns();
 	record_fill(&record, tp, &copy, READ(sk, __sk_common.skc_state), 0);
 	bpf_seq_write(seq, &record, sizeof(record));
 	return 0;

@@ -110,6 +110,7 @@ struct tcp_sock {
 	u64 bytes_received;
 	u64 bytes_sent;	   /* 4.19 */
 	u64 bytes_retrans; /* 4.19 */
+	u64 tcp_mstamp;	   /* CLOCK_MONOTONIC in us, of the packet that is being worked on */
 	u32 segs_in;
 	u32 segs_out;
 	u32 snd_una;

@@ -19,6 +19,14 @@ struct {
 	__type(value, struct cgroup_record);
 } cgroups SEC(".maps");
 
+/* The last control group of each CPU, to be spared the look-up. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} last_cgroup SEC(".maps");
+
 /* Room for a path that is being put together: it may run over by one name before it is cut. */
 struct cgroup_scratch {
 	struct cgroup_record record;
@@ -100,6 +108,18 @@ static __noinline int cgroup_note(struct task_struct *task, u64 id)
 	return 0;
 }
 
+static __always_inline void cgroup_see(struct task_struct *task, u64 id)
+{
+	u32 zero = 0;
+	u64 *last = bpf_map_lookup_elem(&last_cgroup, &zero);
+
+	if (!last || *last == id)
+		return;
+	*last = id;
+	if (!bpf_map_lookup_elem(&cgroups, &id))
+		cgroup_note(task, id);
+}
+
 /* Facts of any task; the task may be another one than the running. */
 static __always_inline void process_of(struct process *process, struct task_struct *task)
 {
@@ -115,8 +135,7 @@ static __always_inline void process_of(struct process *process, struct task_stru
 	process->start_ns = READ(leader, start_boottime);
 	process->cgroup_id = cgroup_id;
 	BPF_CORE_READ_STR_INTO(&process->comm, leader, comm);
-	if (!bpf_map_lookup_elem(&cgroups, &cgroup_id))
-		cgroup_note(task, cgroup_id);
+	cgroup_see(task, cgroup_id);
 }
 
 static __always_inline void process_of_current(struct process *process)

@@ -79,13 +79,13 @@ struct conn_record {
 	__u8 tcp_state;	 /* linux/tcp_states.h; of a close record: the state before CLOSE */
 	__u8 flags;	 /* enum record_flag */
 	__u8 pad0;
-	__u64 id;	    /* socket cookie, its top 16 bits xored with the socket's reuse count */
-	__u64 opened_ns;    /* CLOCK_MONOTONIC: SYN sent or child socket made; 0: unknown */
-	__u64 at_ns;	    /* CLOCK_MONOTONIC: when this record was written */
-	__u64 sent_bytes;   /* payload that the peer acknowledged */
-	__u64 recv_bytes;   /* payload that arrived in order */
-	__u64 cgroup_id;    /* of the process, in the default (v2) hierarchy */
-	__u64 start_ns;	    /* CLOCK_BOOTTIME: start of the process */
+	__u64 id;	  /* socket cookie, its top 16 bits xored with the socket's reuse count */
+	__u64 opened_ns;  /* CLOCK_MONOTONIC: SYN sent, or handshake done (incoming); 0: unknown */
+	__u64 at_ns;	  /* CLOCK_MONOTONIC: when this record was written */
+	__u64 sent_bytes; /* payload that the peer acknowledged */
+	__u64 recv_bytes; /* payload that arrived in order */
+	__u64 cgroup_id;  /* of the process, in the default (v2) hierarchy */
+	__u64 start_ns;	  /* CLOCK_BOOTTIME: start of the process */
 	__u32 sent_packets; /* tcp_sock.segs_out: segments, those without payload included */
 	__u32 recv_packets; /* tcp_sock.segs_in */
 	__u32 retransmits;  /* tcp_sock.total_retrans: segments */
