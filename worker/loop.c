@@ -18,6 +18,12 @@
 #define META_INTERVAL_NS (10 * NS_PER_S)
 #define PING_INTERVAL_NS (10 * NS_PER_S)
 #define EVENTS_PER_WAIT 64
+/*
+ * How long what a predecessor left is kept for its subscribers: nng dials again within a second
+ * (NNG_OPT_RECONNMINT), and what is read while nobody listens is told to nobody.
+ */
+#define REJOIN_NS (1500 * NS_PER_MS)
+#define REJOIN_LOOK_MS 10
 
 /* What an epoll event's data says; a ring's is WAKE_RING + its index. */
 enum wake {
@@ -115,9 +121,19 @@ static int watch(struct loop *loop, int fd, uint32_t wake)
 	return epoll_ctl(loop->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0 ? -errno : 0;
 }
 
-static int open_descriptors(struct loop *loop)
+/* What can wait until subscribers are back; the rest is watched from the first moment. */
+static int watch_data(struct loop *loop)
 {
 	const struct handoff_grants *grants = loop->parts.grants;
+	int result = watch(loop, bus_query_fd(loop->parts.bus), WAKE_QUERY);
+
+	for (uint32_t i = 0; result == 0 && i < grants->ring_count; i++)
+		result = watch(loop, grants->rings[i].fd, WAKE_RING + i);
+	return result;
+}
+
+static int open_descriptors(struct loop *loop)
+{
 	sigset_t set;
 	int result;
 
@@ -131,10 +147,6 @@ static int open_descriptors(struct loop *loop)
 	result = watch(loop, loop->signal_fd, WAKE_SIGNAL);
 	if (result == 0)
 		result = watch(loop, loop->parts.client->fd, WAKE_PRIVD);
-	if (result == 0)
-		result = watch(loop, bus_query_fd(loop->parts.bus), WAKE_QUERY);
-	for (uint32_t i = 0; result == 0 && i < grants->ring_count; i++)
-		result = watch(loop, grants->rings[i].fd, WAKE_RING + i);
 	return result;
 }
 
@@ -278,11 +290,32 @@ static void turn(struct loop *loop)
 	}
 }
 
+/* Until somebody listens, something else is due, or the rings have no more time. */
+static void await_subscribers(struct loop *loop)
+{
+	struct epoll_event event;
+
+	while (loop->now_ns - loop->started_ns < REJOIN_NS &&
+	       !bus_has_subscribers(loop->parts.bus) && pipeline_can_wait(loop->parts.pipeline)) {
+		if (epoll_wait(loop->epoll_fd, &event, 1, REJOIN_LOOK_MS) != 0)
+			break;
+		take_time(loop);
+	}
+}
+
 int loop_run(struct loop *loop)
 {
+	int result;
+
 	take_time(loop);
 	loop->started_ns = loop->now_ns;
 	loop->next_ping_ns = loop->now_ns;
+	await_subscribers(loop);
+	result = watch_data(loop);
+	if (result < 0) {
+		log_error("the loop's descriptors: %s", strerror(-result));
+		return result;
+	}
 	while (!loop->stop)
 		turn(loop);
 	take_time(loop);

@@ -173,6 +173,18 @@ static void publish(struct pipeline *pipeline, struct conn_view *view)
 		send_events(pipeline);
 }
 
+bool pipeline_can_wait(struct pipeline *pipeline)
+{
+	for (uint32_t i = 0; i < pipeline->grants->ring_count; i++) {
+		struct perf_ring *ring = &pipeline->rings[i];
+
+		perf_ring_begin(ring);
+		if (ring->head - ring->next > ring->data_bytes / 2)
+			return false;
+	}
+	return true;
+}
+
 void pipeline_drain(struct pipeline *pipeline)
 {
 	const struct conn_record *record;
