@@ -52,7 +52,8 @@ _Static_assert(KEY_COUNT <= 32, "what was seen is a set of bits");
 struct parse {
 	struct config *config;
 	const char *name;
-	const char *text; /* comments blanked */
+	const char *original; /* as it was given: columns are counted in it */
+	const char *text;     /* the same with comments blanked */
 	size_t length;
 	char *error;
 	size_t error_bytes;
@@ -71,7 +72,7 @@ static __attribute__((format(printf, 3, 4))) int fail(const struct parse *parse,
 	va_start(arguments, format);
 	vsnprintf(message, sizeof(message), format, arguments);
 	va_end(arguments);
-	json_scan_position(parse->text, offset, &line, &column);
+	json_scan_position(parse->original, offset, &line, &column);
 	snprintf(parse->error, parse->error_bytes, "%s:%zu:%zu: %s", parse->name, line, column,
 		 message);
 	return -EINVAL;
@@ -234,6 +235,7 @@ int config_apply(struct config *config, const char *name, const char *text, size
 	struct parse parse = {
 		.config = config,
 		.name = name,
+		.original = text,
 		.text = copy,
 		.length = length,
 		.error = error,

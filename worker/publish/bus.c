@@ -19,6 +19,8 @@
 #define SOCKET_MODE 0660
 /* A subscriber has nothing to say; 0 would mean that any length is read. */
 #define EVENTS_RECEIVE_BYTES_MAX 1
+/* Ids are positive. */
+#define NO_PIPE 0
 #define DRAIN_NS 100000000L
 
 struct bus {
@@ -26,8 +28,9 @@ struct bus {
 	nng_socket query;
 	int query_fd;
 	nng_msg *request; /* taken last */
-	/* These are counted by nng's threads. */
-	atomic_uint subscribers;
+	/* What follows is written by nng's threads. */
+	atomic_int pipes[BUS_SUBSCRIBERS_MAX]; /* ids, or NO_PIPE */
+	atomic_uint subscribers;	       /* places in use */
 	atomic_bool joined;
 	atomic_ullong rejected;
 };
@@ -59,21 +62,38 @@ static int to_errno(int result)
 	}
 }
 
+/* Puts a pipe in a free place, or takes it out of its own; false if there is none. */
+static bool swap_pipe(struct bus *bus, int from, int to)
+{
+	for (unsigned i = 0; i < BUS_SUBSCRIBERS_MAX; i++) {
+		int expected = from;
+
+		if (atomic_compare_exchange_strong(&bus->pipes[i], &expected, to))
+			return true;
+	}
+	return false;
+}
+
+/*
+ * nng tells ADD_PRE first and REM_POST last of every pipe, also of one that was refused or failed
+ * in between, so that only the pipe's id tells whether it was counted.
+ */
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
 {
 	struct bus *bus = context;
 
 	if (event == NNG_PIPE_EV_ADD_PRE) {
-		/* To close it in this event is to refuse it: nothing else is told of it. */
-		if (atomic_load(&bus->subscribers) >= BUS_SUBSCRIBERS_MAX) {
+		if (swap_pipe(bus, NO_PIPE, nng_pipe_id(pipe))) {
+			atomic_fetch_add(&bus->subscribers, 1);
+		} else {
 			atomic_fetch_add(&bus->rejected, 1);
 			nng_pipe_close(pipe);
 		}
 	} else if (event == NNG_PIPE_EV_ADD_POST) {
-		atomic_fetch_add(&bus->subscribers, 1);
 		atomic_store(&bus->joined, true);
 	} else if (event == NNG_PIPE_EV_REM_POST) {
-		atomic_fetch_sub(&bus->subscribers, 1);
+		if (swap_pipe(bus, nng_pipe_id(pipe), NO_PIPE))
+			atomic_fetch_sub(&bus->subscribers, 1);
 	}
 }
 

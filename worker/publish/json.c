@@ -185,9 +185,12 @@ void json_string(struct json *json, const char *bytes, size_t length)
 
 void json_address(struct json *json, bool ipv6, const uint8_t *ip)
 {
-	if (!json_room(json, ADDRESS_TEXT_BYTES_MAX + 2))
-		return;
-	*json->at++ = '"';
-	json->at += address_text(json->at, ipv6, ip);
-	*json->at++ = '"';
+	char text[ADDRESS_TEXT_BYTES_MAX];
+
+	JSON_TEXT(json, "\"");
+	if (__builtin_expect((size_t)(json->end - json->at) >= ADDRESS_TEXT_BYTES_MAX, 1))
+		json->at += address_text(json->at, ipv6, ip);
+	else
+		json_raw(json, text, address_text(text, ipv6, ip));
+	JSON_TEXT(json, "\"");
 }

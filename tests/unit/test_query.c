@@ -1,0 +1,298 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/example_conn.h"
+#include "worker/json_scan.h"
+#include "worker/publish/query.h"
+
+#include <cjson/cJSON.h>
+#include <criterion/criterion.h>
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+/* A table of records in which every third place is free. */
+struct world {
+	size_t slots;
+	unsigned refreshed;
+	unsigned updated;
+	int refresh_result;
+	struct conn_record record;
+};
+
+static struct world world;
+static struct metrics metrics;
+static const struct worker_facts facts = {.version = "1", .healthy = true};
+static struct query *query;
+
+static int refresh(void *ctx)
+{
+	struct world *table = ctx;
+
+	table->refreshed++;
+	return table->refresh_result;
+}
+
+static size_t next_slot(void *ctx, size_t slot, struct conn_view *view)
+{
+	struct world *table = ctx;
+
+	while (slot < table->slots && slot % 3 == 1)
+		slot++;
+	if (slot >= table->slots)
+		return 0;
+	table->record = example_record();
+	table->record.id = slot;
+	table->record.pid = (uint32_t)(slot % 10);
+	*view = (struct conn_view){.record = &table->record, .cgroup = "/x"};
+	return slot + 1;
+}
+
+static void update(void *ctx)
+{
+	struct world *table = ctx;
+
+	table->updated++;
+}
+
+static struct query_source source = {
+	.ctx = &world,
+	.refresh = refresh,
+	.next = next_slot,
+	.update = update,
+	.metrics = &metrics,
+	.facts = &facts,
+};
+
+static void make_query(void)
+{
+	cr_assert_eq(query_new(&query), 0);
+}
+
+static void free_query(void)
+{
+	query_free(query);
+}
+
+TestSuite(query, .init = make_query, .fini = free_query);
+
+/* The parsed answer, which must be strictly valid; the caller deletes it. */
+static cJSON *ask_bytes(const char *request, size_t length)
+{
+	struct json_scan_error wrong;
+	const char *answer;
+	cJSON *root;
+
+	length = query_answer(query, &source, request, length, &answer);
+	cr_assert_leq(length, QUERY_ANSWER_BYTES_MAX);
+	cr_assert_eq(json_scan_check(answer, length, &wrong), 0, "%s", wrong.message);
+	root = cJSON_ParseWithLength(answer, length);
+	cr_assert_not_null(root);
+	return root;
+}
+
+static cJSON *ask(const char *request)
+{
+	return ask_bytes(request, strlen(request));
+}
+
+static bool is_ok(const cJSON *answer)
+{
+	return cJSON_IsTrue(cJSON_GetObjectItem(answer, "ok"));
+}
+
+static const char *string(const cJSON *answer, const char *key)
+{
+	return cJSON_GetStringValue(cJSON_GetObjectItem(answer, key));
+}
+
+Test(query, refuses_what_is_not_a_request_and_says_why)
+{
+	static const struct {
+		const char *request;
+		const char *error;
+		const char *message;
+	} cases[] = {
+		{"", "bad_request", "byte 1: the text ends too early"},
+		{"{", "bad_request", "byte 2: the text ends too early"},
+		{"{} {}", "bad_request", "byte 4: more text behind the end"},
+		{"// c\n{}", "bad_request", "byte 1: a value is expected here"},
+		{"[]", "bad_request", "a request is a JSON object"},
+		{"{}", "bad_request", "\"op\" is missing"},
+		{"{\"op\":1}", "bad_request", "\"op\" must be a string"},
+		{"{\"op\":null}", "bad_request", "\"op\" must be a string"},
+		{"{\"op\":\"status\",\"op\":\"status\"}", "bad_request", "\"op\" is there twice"},
+		{"{\"op\":\"nothing\"}", "unknown_op", "unknown op \"nothing\""},
+		{"{\"op\":\"STATUS\"}", "unknown_op", "unknown op \"STATUS\""},
+		{"{\"op\":\"dns\",\"x\":[1]}", "unknown_op", "unknown op \"dns\""},
+		{"{\"op\":\"status\\u0000\"}", "bad_request", "byte 20: \\u0000 is not allowed"},
+		{"{\"op\":\"status\",\"filter\":\"\"}", "bad_request",
+		 "\"status\" has no key \"filter\""},
+		{"{\"op\":\"snapshot\",\"filtre\":\"\"}", "bad_request",
+		 "\"snapshot\" has no key \"filtre\""},
+		{"{\"op\":\"snapshot\",\"filter\":3}", "bad_request",
+		 "\"filter\" must be a string"},
+		{"{\"op\":\"snapshot\",\"filter\":\"pid = 3\"}", "bad_request",
+		 "filter, character 5: \"=\" is not an operator, \"==\" is"},
+		{"{\"op\":\"snapshot\",\"page\":\"1\"}", "bad_request",
+		 "the page is not one that was given for this filter"},
+		{"{\"op\":\"snapshot\",\"page\":\"00000000000000010000000\"}", "bad_request",
+		 "the page is not one that was given for this filter"},
+		{"{\"op\":\"snapshot\",\"page\":\"-000000000000001811c9dc5\"}", "bad_request",
+		 "the page is not one that was given for this filter"},
+		{"[[[[[[[[[[[[[[[[[]]]]]]]]]]]]]]]]]", "bad_request", "byte 17: nested too deep"},
+	};
+
+	world.slots = 3;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		cJSON *answer = ask(cases[i].request);
+
+		cr_expect_not(is_ok(answer), "%s", cases[i].request);
+		cr_expect_str_eq(string(answer, "error"), cases[i].error);
+		cr_expect_str_eq(string(answer, "message"), cases[i].message);
+		cJSON_Delete(answer);
+	}
+	cr_expect_eq(world.refreshed, 0);
+	cr_expect_eq(world.updated, 0);
+	cr_expect_eq(metrics.value[METRIC_QUERY_REQUESTS], sizeof(cases) / sizeof(cases[0]));
+	cr_expect_eq(metrics.value[METRIC_QUERY_REFUSED], sizeof(cases) / sizeof(cases[0]));
+}
+
+Test(query, refuses_a_request_that_is_too_large)
+{
+	static char request[QUERY_REQUEST_BYTES_MAX + 1];
+	cJSON *answer;
+
+	memset(request, ' ', sizeof(request));
+	memcpy(request, "{\"op\":\"status\"}", 15);
+	answer = ask_bytes(request, sizeof(request));
+	cr_expect_str_eq(string(answer, "error"), "too_large");
+	cJSON_Delete(answer);
+	answer = ask_bytes(request, sizeof(request) - 1);
+	cr_expect(is_ok(answer));
+	cJSON_Delete(answer);
+}
+
+Test(query, repeats_any_bytes_of_an_unknown_op_as_valid_json)
+{
+	/* 64 bytes are repeated, and the cut falls into a character. */
+	char request[256] = "{\"op\":\"x";
+	cJSON *answer;
+
+	for (unsigned i = 0; i < 40; i++)
+		strcat(request, "\xc3\xa9");
+	strcat(request, "\"}");
+	answer = ask(request);
+	cr_expect_str_eq(string(answer, "error"), "unknown_op");
+	cJSON_Delete(answer);
+}
+
+Test(query, says_busy_if_no_snapshot_can_be_had)
+{
+	cJSON *answer;
+
+	world.refresh_result = -EAGAIN;
+	answer = ask("{\"op\":\"snapshot\"}");
+	cr_expect_str_eq(string(answer, "error"), "busy");
+	cJSON_Delete(answer);
+}
+
+Test(query, brings_the_numbers_up_to_date_for_status)
+{
+	cJSON *answer = ask("{\"op\":\"status\"}");
+
+	cr_expect(is_ok(answer));
+	cr_expect_eq(world.updated, 1);
+	cr_expect_str_eq(string(answer, "health"), "good");
+	cJSON_Delete(answer);
+}
+
+Test(query, gives_an_empty_list_where_nothing_lives)
+{
+	const char *answer;
+	size_t length = query_answer(query, &source, "{\"op\":\"snapshot\"}", 17, &answer);
+
+	cr_expect_eq(length, 28);
+	cr_expect_eq(memcmp(answer, "{\"ok\":true,\"connections\":[]}", 28), 0, "%.*s", (int)length,
+		     answer);
+}
+
+/* Asks for all pages; returns their number, and each connection's count in seen[slot]. */
+static unsigned ask_all(const char *filter, unsigned char *seen)
+{
+	char request[256];
+	unsigned pages = 0;
+	char more[64] = "";
+
+	do {
+		cJSON *answer;
+		const cJSON *item;
+
+		snprintf(request, sizeof(request), "{\"op\":\"snapshot\",\"filter\":\"%s\"%s%s%s}",
+			 filter, more[0] ? ",\"page\":\"" : "", more, more[0] ? "\"" : "");
+		answer = ask(request);
+		cr_assert(is_ok(answer), "%s", string(answer, "message"));
+		cJSON_ArrayForEach(item, cJSON_GetObjectItem(answer, "connections"))
+			seen[strtoul(string(item, "id"), NULL, 16)]++;
+		snprintf(more, sizeof(more), "%s",
+			 string(answer, "more") ? string(answer, "more") : "");
+		cJSON_Delete(answer);
+		pages++;
+	} while (more[0]);
+	return pages;
+}
+
+Test(query, gives_every_connection_once_over_pages_and_asks_the_kernel_once)
+{
+	static unsigned char seen[1000];
+
+	world.slots = sizeof(seen);
+	cr_expect_gt(ask_all("", seen), 3);
+	for (size_t i = 0; i < sizeof(seen); i++)
+		cr_expect_eq(seen[i], i % 3 == 1 ? 0 : 1, "slot %zu: %u", i, seen[i]);
+	cr_expect_eq(world.refreshed, 1);
+}
+
+Test(query, gives_only_what_the_filter_lets_through)
+{
+	static unsigned char seen[3000];
+
+	world.slots = sizeof(seen);
+	ask_all("pid == 7 or pid == 8", seen);
+	for (size_t i = 0; i < sizeof(seen); i++)
+		cr_expect_eq(seen[i], i % 3 != 1 && (i % 10 == 7 || i % 10 == 8), "slot %zu", i);
+}
+
+Test(query, ends_a_page_after_a_bounded_search_and_goes_on_where_it_was)
+{
+	static unsigned char seen[100000];
+
+	world.slots = sizeof(seen);
+	cr_expect_eq(ask_all("id == 1869e", seen), 5); /* 66,667 connections, 16,384 a page */
+	cr_expect_eq(seen[0x1869e], 1);
+}
+
+Test(query, does_not_take_a_page_for_another_filter)
+{
+	cJSON *answer;
+	char request[256];
+
+	world.slots = 1000;
+	answer = ask("{\"op\":\"snapshot\",\"filter\":\"pid < 9\"}");
+	cr_assert_not_null(string(answer, "more"));
+	snprintf(request, sizeof(request), "{\"op\":\"snapshot\",\"page\":\"%s\"}",
+		 string(answer, "more"));
+	cJSON_Delete(answer);
+	answer = ask(request);
+	cr_expect_str_eq(string(answer, "error"), "bad_request");
+	cJSON_Delete(answer);
+}
+
+Test(query, takes_a_page_behind_the_end_as_the_end)
+{
+	cJSON *answer = ask("{\"op\":\"snapshot\",\"page\":\"ffffffffffffffff811c9dc5\"}");
+
+	cr_expect(is_ok(answer));
+	cr_expect_null(string(answer, "more"));
+	cJSON_Delete(answer);
+}

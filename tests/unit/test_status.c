@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/status.h"
+
+#include <criterion/criterion.h>
+
+#include <string.h>
+
+static struct worker_facts example_facts(void)
+{
+	return (struct worker_facts){
+		.identity = {.host = "h", .instance = "00112233aabbccdd"},
+		.version = "1.2.3",
+		.uptime_s = 77,
+		.healthy = true,
+		.privd_alive = true,
+		.seccomp = 2,
+		.landlock_abi = 4,
+		.no_new_privs = 1,
+		.kernel = "6.1.0",
+		.hook_count = 2,
+		.hooks = {{"accept", "fexit"}, {"facts", "storage"}},
+	};
+}
+
+Test(status, balances_the_books)
+{
+	struct metrics metrics = {{0}};
+
+	metrics.value[METRIC_CONN_OPENED] = 100;
+	metrics.value[METRIC_CONN_CLOSED] = 60;
+	metrics.value[METRIC_CONN_LIVE] = 20;
+	metrics.value[METRIC_CONN_INFERRED] = 10;
+	metrics.value[METRIC_INTAKE_LOST_RECORDS] = 4;
+	metrics.value[METRIC_BPF_RING_FULL] = 6;
+	cr_expect_eq(status_unaccounted(&metrics), 0);
+	metrics.value[METRIC_CONN_CLOSED] = 61;
+	cr_expect_eq(status_unaccounted(&metrics), -1);
+	metrics.value[METRIC_CONN_CLOSED] = 57;
+	cr_expect_eq(status_unaccounted(&metrics), 3);
+}
+
+Test(status, counts_each_lost_record_at_the_stage_that_lost_it)
+{
+	struct metrics metrics = {{0}};
+	struct status_loss loss;
+
+	metrics.value[METRIC_BPF_RING_FULL] = 1;
+	metrics.value[METRIC_INTAKE_LOST_RECORDS] = 2;
+	metrics.value[METRIC_CONN_TABLE_FULL] = 3;
+	metrics.value[METRIC_BPF_OUTPUT_ERRORS] = 50;
+	metrics.value[METRIC_INTAKE_PERF_LOST] = 50;
+	status_loss(&loss, &metrics);
+	cr_expect_eq(loss.bpf, 1);
+	/* Every refusal was seen by a program, which offered it again. */
+	cr_expect_eq(loss.ring, 0);
+	cr_expect_eq(loss.batch, 2);
+	cr_expect_eq(loss.table, 3);
+	metrics.value[METRIC_INTAKE_PERF_LOST] = 54;
+	status_loss(&loss, &metrics);
+	cr_expect_eq(loss.ring, 4);
+}
+
+Test(status, is_written_with_every_key)
+{
+	static const char start[] =
+		"{\"ok\":true,\"health\":\"good\",\"version\":\"1.2.3\",\"uptime_s\":77,"
+		"\"host\":\"h\",\"instance\":\"00112233aabbccdd\","
+		"\"kernel\":{\"release\":\"6.1.0\","
+		"\"hooks\":{\"accept\":\"fexit\",\"facts\":\"storage\"}},"
+		"\"connections\":{\"opened\":3,\"closed\":1,\"live\":1,\"inferred\":0,"
+		"\"unaccounted\":1,\"tracked\":1,\"capacity\":64},"
+		"\"loss\":{\"budget_exceeded\":false,"
+		"\"stages\":{\"bpf\":0,\"ring\":0,\"batch\":0,\"table\":0}},"
+		"\"sandbox\":{\"seccomp\":2,\"landlock_abi\":4,\"no_new_privs\":1},"
+		"\"counters\":{\"conn.opened\":3,\"conn.closed\":1,";
+	static const char end[] =
+		"\"gauges\":{\"conn.live\":1,\"conn.tracked\":1,\"conn.capacity\":64,"
+		"\"publish.subscribers\":0},\"privd\":{\"alive\":true}}";
+	struct worker_facts facts = example_facts();
+	struct metrics metrics = {{0}};
+	char text[8192];
+	struct json json;
+
+	metrics.value[METRIC_CONN_OPENED] = 3;
+	metrics.value[METRIC_CONN_CLOSED] = 1;
+	metrics.value[METRIC_CONN_LIVE] = 1;
+	metrics.value[METRIC_CONN_TRACKED] = 1;
+	metrics.value[METRIC_CONN_CAPACITY] = 64;
+	json_init(&json, text, sizeof(text));
+	status_json_write(&json, &metrics, &facts);
+	cr_assert_not(json.overflow);
+	text[json_length(&json)] = '\0';
+	cr_expect_eq(strncmp(text, start, sizeof(start) - 1), 0, "%s", text);
+	cr_expect_str_eq(text + json_length(&json) - (sizeof(end) - 1), end);
+}
+
+Test(status, says_bad_and_exceeded_and_unknown_where_that_is_so)
+{
+	struct worker_facts facts = {.version = "1"};
+	struct metrics metrics = {{0}};
+	char text[8192];
+	struct json json;
+
+	metrics.value[METRIC_CONN_TABLE_FULL] = 1;
+	json_init(&json, text, sizeof(text));
+	status_json_write(&json, &metrics, &facts);
+	text[json_length(&json)] = '\0';
+	cr_expect_not_null(strstr(text, "\"health\":\"bad\""));
+	cr_expect_not_null(strstr(text, "\"budget_exceeded\":true"));
+	cr_expect_not_null(strstr(text, "\"kernel\":{\"release\":null,\"hooks\":{}}"));
+	cr_expect_not_null(strstr(text, "\"privd\":{\"alive\":false}"));
+}
