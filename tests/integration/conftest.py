@@ -68,24 +68,17 @@ def own_tracer(tmp_path):
 @pytest.fixture(scope="session")
 def box():
     """A namespace for traffic over its loopback."""
-    namespace = Netns("box")
-    yield namespace
-    namespace.close()
+    return Netns("box")
 
 
 @pytest.fixture
 def netns():
-    """Makes namespaces for one test: netns("label")."""
-    made = []
+    """Makes a namespace: netns("label")."""
+    return Netns
 
-    def make(label="test"):
-        namespace = Netns(label)
-        made.append(namespace)
-        return namespace
 
-    yield make
-    for namespace in made:
-        namespace.close()
+def pytest_unconfigure():
+    Netns.delete_all()
 
 
 def pytest_terminal_summary(terminalreporter):

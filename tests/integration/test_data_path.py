@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from harness.scale import program, scaled, wait_until
+from harness.scale import SLOW, program, scaled, wait_until
 from harness.sockets import (anyone, connect, drop_received, incoming, kernel_counter, key_of,
                              listen, outgoing, receive_exactly, sent_and_received, ss,
                              start_program, total_retransmits)
@@ -161,17 +161,42 @@ def counts_of_links(daemon):
     return held
 
 
-def test_meta_messages_carry_the_counters(tracer):
-    meta = tracer.events.topic("meta.v1")[-1]
+def test_meta_messages_carry_the_counters(tracer, box):
+    """One comes when a subscriber joins, so a second subscriber gets the counters of now."""
+    listener = listen(box, "127.0.0.1")
+    connect(box, *listener.getsockname()).close()
+    listener.close()
+    tracer.settle()
+    second = tracer.subscribe(("meta.v1 ",))
+    try:
+        meta = second.wait(lambda: second.topic("meta.v1"), 5, "meta.v1 on connect")[0]
+    finally:
+        second.close()
     assert meta["schema"] == "meta.v1" and meta["health"] == "good"
     assert meta["counters"]["conn.closed"] > 0
-    assert meta["gauges"]["publish.subscribers"] >= 1
-    for message in tracer.events.topic("conn.v1"):
-        assert message["schema"] == "conn.v1" and message["_length"] <= 65536 + 8
+    assert meta["gauges"]["publish.subscribers"] == 2
+    assert meta["host"] and len(meta["instance"]) == 16 and int(meta["ts_ns"]) > 1.7e18
+
+
+def test_messages_keep_their_size_and_their_schema(tracer):
+    messages = tracer.events.topic("conn.v1")
+    assert messages
+    for message in messages:
+        assert message["schema"] == "conn.v1" and message["_length"] <= 65536
         assert message["connections"]
-    with_second = tracer.subscribe(("meta.v1 ",))
-    try:
-        with_second.wait(lambda: with_second.topic("meta.v1"), 5, "meta.v1 on connect")
-    finally:
-        with_second.close()
-    wait_until(lambda: tracer.status()["ok"], 5, "status")
+
+
+def test_a_plain_nngcat_reads_it(tracer, box):
+    """Any nng subscriber will do; its raw output is `topic {object}`."""
+    plain = subprocess.Popen(
+        ["nngcat", "--sub", "--dial", f"ipc://{tracer.runtime_dir}/events.sock", "--subscribe",
+         "conn.v1 ", "--raw", "--count", "1"], stdout=subprocess.PIPE)
+    wait_until(lambda: tracer.status()["gauges"]["publish.subscribers"] == 2, 5, "two subscribers")
+    listener = listen(box, "127.0.0.1", 7960)
+    connect(box, "127.0.0.1", 7960).close()
+    listener.close()
+    output, _ = plain.communicate(timeout=10 * SLOW)
+    topic, _, text = output.partition(b" ")
+    assert topic == b"conn.v1"
+    value, _ = json.JSONDecoder().raw_decode(text.decode())
+    assert value["schema"] == "conn.v1" and value["connections"]

@@ -23,8 +23,7 @@ def lane():
     """A namespace of its own, where fd00:5::/64 is local too."""
     namespace = Netns("exact")
     namespace.ip("-6", "route", "add", "local", "fd00:5::/64", "dev", "lo")
-    yield namespace
-    namespace.close()
+    return namespace
 
 
 @pytest.mark.parametrize("family, count, first, port", [

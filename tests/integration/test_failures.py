@@ -27,9 +27,7 @@ def routed():
     client.sysctl("net.ipv4.tcp_syn_retries", 1)
     with contextlib.suppress(FileNotFoundError):  # since 6.5
         client.sysctl("net.ipv4.tcp_syn_linear_timeouts", 0)
-    yield client
-    client.close()
-    router.close()
+    return client
 
 
 def attempt(namespace, address, port, timeout=None):

@@ -173,8 +173,8 @@ def test_tracing_went_on_through_all_of_that(pair, box):
         assert visitor.receive()[0] is None
         visitor.close()
     made += run_program(box, program("exact"), "4", str(count), "510000", "9100")
+    pair.events = pair.subscribe()  # it waits for the worker's socket
     pair.start_worker()
-    pair.events = pair.subscribe()
 
     def mine(connection):
         return anyone(box)(connection) and 9100 in (connection["local"]["port"],
@@ -202,7 +202,7 @@ def test_a_second_worker_is_refused_and_the_first_goes_on(pair):
 
     # The program itself says it in one line and ends.
     first, pair.worker = pair.worker, None
-    second = pair.start_worker(wait=False)
+    second = pair.start_worker(wait=False, log="second.log")
     code = second.wait_exit(15)
     assert code != 0
     assert len(second.lines(r"^<[0-4]>")) == 1, second.log()

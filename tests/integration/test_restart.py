@@ -218,7 +218,7 @@ def test_a_second_privd_in_the_same_directory_is_refused(own_tracer):
     tracer = own_tracer()
     tracer.start_privd()
     first = tracer.privd
-    second = tracer.start_privd(wait=False)
+    second = tracer.start_privd(wait=False, log="second.log")
     tracer.privd = first
     assert second.wait_exit(10) == 1
     assert len(second.lines(r"^<[0-4]>")) == 1, second.log()

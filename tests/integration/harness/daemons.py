@@ -148,22 +148,22 @@ class Tracer:
         path.write_text(json.dumps(tree), encoding="utf-8")
         return str(path)
 
-    def start_privd(self, environment=None, wait=True):
+    def start_privd(self, environment=None, wait=True, log="privd.log"):
         self.privd = Daemon(
             "privd",
             [binary("privd/sockwarden-privd"), "--runtime-dir", str(self.runtime_dir),
              *self.privd_options],
-            self.directory / "privd.log", environment)
+            self.directory / log, environment)
         if wait:
             self.privd.wait_log(r"\bready\b", 20)
         return self.privd
 
-    def start_worker(self, environment=None, wait=True):
+    def start_worker(self, environment=None, wait=True, log="worker.log"):
         self.worker = Daemon(
             "worker",
             [binary("worker/sockwarden-worker"), "--runtime-dir", str(self.runtime_dir),
              "--config", self.write_config(), *self.worker_options],
-            self.directory / "worker.log", environment)
+            self.directory / log, environment)
         if wait:
             self.worker.wait_log(r"\bready\b", 20)
         return self.worker

@@ -16,14 +16,20 @@ def _setns(fd):
 
 
 class Netns:
-    """A named namespace with its loopback up. It is deleted by close()."""
+    """A named namespace with its loopback up.
+
+    It lives until the end of the session: an inode that is free again may be given to the next
+    namespace, and then published connections of the two could not be told apart.
+    """
 
     _count = 0
+    _made = []
 
     def __init__(self, label="box"):
         Netns._count += 1
         self.name = f"sw{os.getpid()}-{Netns._count}-{label}"
         subprocess.run(["ip", "netns", "add", self.name], check=True)
+        Netns._made.append(self)
         self.path = f"/run/netns/{self.name}"
         self.inode = os.stat(self.path).st_ino
         self.ip("link", "set", "lo", "up")
@@ -63,8 +69,11 @@ class Netns:
         """Whether a published connection lives here."""
         return connection["netns"] == self.inode
 
-    def close(self):
-        subprocess.run(["ip", "netns", "del", self.name], check=False)
+    @classmethod
+    def delete_all(cls):
+        """The end of the session."""
+        while cls._made:
+            subprocess.run(["ip", "netns", "del", cls._made.pop().name], check=False)
 
 
 def join(first, first_address, second, second_address, label="v"):

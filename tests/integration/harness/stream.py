@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A subscriber: nngcat writes what it receives into a pipe, a thread parses it.
-
-nngcat's raw output has no delimiters between messages, so what is parsed is a stream of
-`<topic> <JSON object>`.
-"""
+"""A subscriber: a program writes what it receives into a pipe, a thread parses it."""
 import fcntl
 import json
 import os
@@ -11,7 +7,7 @@ import subprocess
 import threading
 import time
 
-from harness.scale import SLOW
+from harness.scale import SLOW, program
 
 F_SETPIPE_SZ = 1031
 PIPE_BYTES = 1 << 20
@@ -21,57 +17,29 @@ class Subscriber:
     """Messages of some topics, in the order of their arrival."""
 
     def __init__(self, events_path, topics=("conn.v1 ", "meta.v1 ")):
-        command = ["nngcat", "--sub", "--async", "--dial", f"ipc://{events_path}"]
-        for topic in topics:
-            command += ["--subscribe", topic]
         reading, writing = os.pipe()
         fcntl.fcntl(writing, F_SETPIPE_SZ, PIPE_BYTES)
         self._process = subprocess.Popen(
-            command + ["--raw"], stdin=subprocess.DEVNULL, stdout=writing,
-            stderr=subprocess.DEVNULL)
+            [program("subscriber"), f"ipc://{events_path}", *topics], stdin=subprocess.DEVNULL,
+            stdout=writing)
         os.close(writing)
-        self._pipe = reading
+        self._pipe = os.fdopen(reading, "rb", buffering=PIPE_BYTES)
         self._condition = threading.Condition()
         self.messages = []  # (topic, object)
         self.closed = []  # every closed connection of conn.v1
         self.active = []  # every active one
-        self.broken = None  # text that could not be parsed
+        self.broken = None  # a message that could not be parsed
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self):
-        decoder = json.JSONDecoder()
-        text = ""
-        pending = b""
-        while True:
-            chunk = os.read(self._pipe, PIPE_BYTES)
-            if not chunk:
-                break
-            pending += chunk
+        for line in self._pipe:
+            topic, _, text = line.rstrip(b"\n").partition(b" ")
             try:
-                text += pending.decode("utf-8")
-                pending = b""
-            except UnicodeDecodeError as error:
-                if len(pending) - error.start > 4:
-                    self.broken = f"not UTF-8: {pending[error.start:error.start + 40]!r}"
-                    return
-                text += pending[:error.start].decode("utf-8")
-                pending = pending[error.start:]
-            position = 0
-            while position < len(text):
-                space = text.find(" ", position)
-                if space < 0:
-                    break
-                try:
-                    value, end = decoder.raw_decode(text, space + 1)
-                except json.JSONDecodeError:
-                    if len(text) - position > 1 << 17:
-                        self.broken = text[position:position + 200]
-                        return
-                    break
-                self._take(text[position:space], value, end - position)
-                position = end
-            text = text[position:]
+                value = json.loads(text)
+                self._take(topic.decode(), value, len(line) - 1)
+            except (ValueError, KeyError) as error:
+                self.broken = f"{error}: {line[:200]!r}"
 
     def _take(self, topic, value, length):
         value["_length"] = length
@@ -157,4 +125,4 @@ class Subscriber:
         self._process.kill()
         self._process.wait()
         self._thread.join(5)
-        os.close(self._pipe)
+        self._pipe.close()
