@@ -31,6 +31,10 @@ static enum exit_code help_run(const struct invocation *call)
 		message("help: %s (see: sockwarden help)", error);
 		return EXIT_USAGE;
 	}
+	if (asked.help) {
+		usage_print(&verb_help);
+		return EXIT_OK;
+	}
 	if (!name) {
 		print_all(call->verbs);
 		return EXIT_OK;

@@ -82,5 +82,5 @@ int main(int argc, char **argv)
 	/* Characters are judged printable by the user's locale; numbers stay as they are. */
 	setlocale(LC_CTYPE, "");
 	output_begin();
-	return output_end(run(argc > 0 ? argc - 1 : 0, argv + 1));
+	return (int)output_end(run(argc > 0 ? argc - 1 : 0, argv + 1));
 }
