@@ -1,15 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "privd/confine.h"
 
-#include "common/log.h"
+#include "common/syscall_filter.h"
 
 #include <linux/bpf.h>
-#include <seccomp.h>
 
 #include <errno.h>
 #include <grp.h>
 #include <linux/capability.h>
-#include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -22,46 +20,22 @@
 #define CAP_BPF 39
 #endif
 
-#define ANY_ARGUMENT (-1)
-
-/* One allowed system call; argument is compared with value unless it is ANY_ARGUMENT. */
-struct rule {
-	int call;
-	int argument;
-	unsigned long value;
-	const char *reason;
-};
-
-static const struct rule rules[] = {
-	{SCMP_SYS(poll), ANY_ARGUMENT, 0, "waiting"},
-	{SCMP_SYS(ppoll), ANY_ARGUMENT, 0, "waiting, as some C libraries spell it"},
-	{SCMP_SYS(restart_syscall), ANY_ARGUMENT, 0, "waiting, after a stop and continue"},
-	{SCMP_SYS(accept4), ANY_ARGUMENT, 0, "a worker connects"},
-	{SCMP_SYS(getsockopt), 2, SO_PEERCRED, "who it is"},
-	{SCMP_SYS(setsockopt), 2, SO_SNDTIMEO, "how long sending to it may take"},
-	{SCMP_SYS(recvmsg), ANY_ARGUMENT, 0, "its requests"},
-	{SCMP_SYS(sendmsg), ANY_ARGUMENT, 0, "answers and grants"},
-	{SCMP_SYS(sendto), ANY_ARGUMENT, 0, "telling systemd"},
-	{SCMP_SYS(bpf), 0, BPF_ITER_CREATE, "a fresh iterator"},
-	{SCMP_SYS(bpf), 0, BPF_OBJ_GET_INFO_BY_FD, "missed runs"},
-	{SCMP_SYS(close), ANY_ARGUMENT, 0, "ended sessions, granted iterators"},
-	{SCMP_SYS(read), ANY_ARGUMENT, 0, "the signal descriptor"},
-	{SCMP_SYS(write), 0, STDERR_FILENO, "the log"},
-	{SCMP_SYS(rt_sigreturn), ANY_ARGUMENT, 0, "a debugger's or the kernel's signal"},
-	{SCMP_SYS(exit_group), ANY_ARGUMENT, 0, "the end"},
-#ifdef SOCKWARDEN_ASAN
-	{SCMP_SYS(mmap), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(munmap), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(madvise), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(mprotect), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(futex), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(sigaltstack), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(getpid), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(gettid), ANY_ARGUMENT, 0, "sanitizer"},
-	{SCMP_SYS(readlink), ANY_ARGUMENT, 0, "sanitizer's report"},
-	{SCMP_SYS(openat), ANY_ARGUMENT, 0, "sanitizer's report"},
-	{SCMP_SYS(rt_sigaction), ANY_ARGUMENT, 0, "sanitizer's report"},
-#endif
+static const struct syscall_rule rules[] = {
+	{CALL(poll), "waiting"},
+	{CALL(ppoll), "waiting, as some C libraries spell it"},
+	{CALL(restart_syscall), "waiting, after a stop and continue"},
+	{CALL(accept4), "a worker connects"},
+	{CALL(getsockopt), "who it is", 2, {IS(1, SOL_SOCKET), IS(2, SO_PEERCRED)}},
+	{CALL(setsockopt), "how long sending may take", 2, {IS(1, SOL_SOCKET), IS(2, SO_SNDTIMEO)}},
+	{CALL(recvmsg), "its requests"},
+	{CALL(sendmsg), "answers and grants"},
+	{CALL(sendto), "telling systemd, and no other address", 1, {IS(4, 0)}},
+	{CALL(bpf), "a fresh iterator", 1, {IS(0, BPF_ITER_CREATE)}},
+	{CALL(bpf), "missed runs", 1, {IS(0, BPF_OBJ_GET_INFO_BY_FD)}},
+	{CALL(close), "ended sessions, granted iterators"},
+	{CALL(read), "the signal descriptor"},
+	{CALL(write), "the log", 1, {IS(0, STDERR_FILENO)}},
+	{CALL(exit_group), "the end"},
 };
 
 static int set_capabilities(bool bpf)
@@ -120,43 +94,12 @@ int confine_drop_identity(uid_t uid, gid_t gid, bool keep_bpf)
 	return real == uid && effective == uid && saved == uid && uid != 0 ? 0 : -EPERM;
 }
 
-static int set_limits(void)
+int confine_lock(void)
 {
 	const struct rlimit none = {0, 0};
 
-	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NPROC, &none) < 0)
+	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NPROC, &none) < 0 ||
+	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
-	return 0;
-}
-
-static int install_filter(void)
-{
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_KILL_PROCESS);
-	int error = filter ? 0 : -ENOMEM;
-
-	for (size_t i = 0; !error && i < sizeof(rules) / sizeof(rules[0]); i++) {
-		const struct rule *rule = &rules[i];
-
-		if (rule->argument == ANY_ARGUMENT)
-			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rule->call, 0);
-		else
-			error = seccomp_rule_add(filter, SCMP_ACT_ALLOW, rule->call, 1,
-						 SCMP_CMP64((unsigned)rule->argument, SCMP_CMP_EQ,
-							    rule->value));
-	}
-	if (!error)
-		error = seccomp_load(filter);
-	seccomp_release(filter);
-	return error;
-}
-
-int confine_lock(void)
-{
-	int error = set_limits();
-
-	if (error)
-		return error;
-	if (prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
-		return -errno;
-	return install_filter();
+	return syscall_filter_load(rules, sizeof(rules) / sizeof(rules[0]));
 }

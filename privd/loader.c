@@ -235,10 +235,9 @@ int loader_attach(struct loader *loader)
 	return loader->cgroups ? 0 : -errno;
 }
 
-/* Runs an iterator once, for what its program does; it writes nothing. */
-static int run_iterator(struct loader *loader, const char *name)
+int loader_seed(struct loader *loader, const char *program)
 {
-	struct bpf_link *link = attach_iterator(loader, name, NULL);
+	struct bpf_link *link = attach_iterator(loader, program, NULL);
 	_cleanup_close_ int fd = -1;
 	int error = 0;
 	char byte;
@@ -254,16 +253,6 @@ static int run_iterator(struct loader *loader, const char *name)
 	}
 	bpf_link__destroy(link);
 	return error;
-}
-
-int loader_seed_files(struct loader *loader)
-{
-	return run_iterator(loader, "seed_files");
-}
-
-int loader_seed_orphans(struct loader *loader)
-{
-	return run_iterator(loader, "seed_orphans");
 }
 
 int loader_iterate(const struct loader *loader, enum handoff_iterator what)

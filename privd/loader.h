@@ -46,11 +46,11 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 /* Attaches everything, and makes the iterators' links. Rings must be in place. */
 int loader_attach(struct loader *loader);
 
-/* Finds the sockets that exist already, with their processes. Returns 0 or -errno. */
-int loader_seed_files(struct loader *loader);
-
-/* Finds the rest of this network namespace's: connections that no process holds. */
-int loader_seed_orphans(struct loader *loader);
+/*
+ * Runs a seeding program once: "seed_files" finds the sockets that exist already, with their
+ * processes; "seed_orphans" the rest of this network namespace's. Returns 0 or -errno.
+ */
+int loader_seed(struct loader *loader, const char *program);
 
 /* A fresh pass of an iterator: a descriptor that is the caller's to close, or -errno. */
 int loader_iterate(const struct loader *loader, enum handoff_iterator what);

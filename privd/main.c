@@ -204,7 +204,7 @@ static int make_signal_fd(void)
 
 static int seed_orphans(void *context)
 {
-	return loader_seed_orphans(context);
+	return loader_seed(context, "seed_orphans");
 }
 
 static int try_iterator(void *context)
@@ -288,7 +288,7 @@ static int start_tracing(const struct options *options, struct loader *loader,
 	error = loader_attach(loader);
 	if (error)
 		return load_failure(error);
-	error = loader_seed_files(loader);
+	error = loader_seed(loader, "seed_files");
 	if (error)
 		log_warning("connections that are open already stay without their process: %s",
 			    strerror(-error));
@@ -299,7 +299,7 @@ static int start_tracing(const struct options *options, struct loader *loader,
 		log_warning(
 			"/proc/1/ns/net may not be opened (it takes CAP_SYS_PTRACE): taking my own "
 			"network namespace for the root one");
-		error = loader_seed_orphans(loader);
+		error = seed_orphans(loader);
 	}
 	if (error)
 		log_warning("open connections that no process holds are not listed: %s",

@@ -206,16 +206,11 @@ static int lock_limits(void)
 
 int confine_lock(void)
 {
-	scmp_filter_ctx filter;
 	int result = lock_limits();
 
 	if (result < 0)
 		return result;
-	result = seccomp_rules_build(&filter);
-	if (result == 0) {
-		result = seccomp_load(filter);
-		seccomp_release(filter);
-	}
+	result = syscall_filter_load(seccomp_rules, seccomp_rules_count);
 	if (result < 0)
 		log_error("confinement: seccomp: %s", strerror(-result));
 	return result;

@@ -13,7 +13,7 @@
 int main(void)
 {
 	scmp_filter_ctx filter;
-	int result = seccomp_rules_build(&filter);
+	int result = syscall_filter_build(seccomp_rules, seccomp_rules_count, &filter);
 
 	if (result == 0) {
 		result = seccomp_export_pfc(filter, STDOUT_FILENO);
