@@ -120,6 +120,18 @@ static __always_inline void cgroup_see(struct task_struct *task, u64 id)
 		cgroup_note(task, id);
 }
 
+/* Two loads are cheaper than a bounded copy; what stands behind the NUL does not matter. */
+static __always_inline void read_comm(char comm[RECORD_COMM_BYTES], struct task_struct *task)
+{
+#ifdef CONN_FACTS_HASH
+	BPF_CORE_READ_STR_INTO((char(*)[RECORD_COMM_BYTES])comm, task, comm);
+#else
+	((u64 *)comm)[0] = ((u64 *)task->comm)[0];
+	((u64 *)comm)[1] = ((u64 *)task->comm)[1];
+	comm[RECORD_COMM_BYTES - 1] = '\0';
+#endif
+}
+
 /* Facts of any task; the task may be another one than the running. */
 static __always_inline void process_of(struct process *process, struct task_struct *task)
 {
@@ -134,7 +146,7 @@ static __always_inline void process_of(struct process *process, struct task_stru
 	process->uid = READ(cred, uid.val);
 	process->start_ns = READ(leader, start_boottime);
 	process->cgroup_id = cgroup_id;
-	BPF_CORE_READ_STR_INTO(&process->comm, leader, comm);
+	read_comm(process->comm, leader);
 	cgroup_see(task, cgroup_id);
 }
 
