@@ -173,13 +173,10 @@ static void publish(struct pipeline *pipeline, struct conn_view *view)
 		send_events(pipeline);
 }
 
-bool pipeline_can_wait(struct pipeline *pipeline)
+bool pipeline_can_wait(const struct pipeline *pipeline)
 {
 	for (uint32_t i = 0; i < pipeline->grants->ring_count; i++) {
-		struct perf_ring *ring = &pipeline->rings[i];
-
-		perf_ring_begin(ring);
-		if (ring->head - ring->next > ring->data_bytes / 2)
+		if (!perf_ring_can_wait(&pipeline->rings[i]))
 			return false;
 	}
 	return true;

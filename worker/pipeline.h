@@ -54,8 +54,8 @@ void pipeline_free(struct pipeline *pipeline);
 /* Tells the time (CLOCK_MONOTONIC; wall_offset_ns is added for wall clock times) for what follows. */
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, uint64_t wall_offset_ns);
 
-/* Whether every ring has room for as much again as waits in it. */
-bool pipeline_can_wait(struct pipeline *pipeline);
+/* Whether reading may still wait: no ring is filling up. */
+bool pipeline_can_wait(const struct pipeline *pipeline);
 
 /* Reads all rings and batches. */
 void pipeline_drain(struct pipeline *pipeline);

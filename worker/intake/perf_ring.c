@@ -12,6 +12,14 @@
 #define LOST_COUNT_OFFSET 16
 #define LOST_BYTES 24
 
+static uint64_t room_now(const struct perf_ring *ring)
+{
+	const uint64_t used =
+		__atomic_load_n(&ring->page->data_head, __ATOMIC_ACQUIRE) - ring->next;
+
+	return used < ring->data_bytes ? ring->data_bytes - used : 0;
+}
+
 int perf_ring_init(struct perf_ring *ring, void *memory, size_t page_bytes, size_t data_bytes)
 {
 	if (!memory || page_bytes < sizeof(struct perf_event_mmap_page) ||
@@ -23,7 +31,13 @@ int perf_ring_init(struct perf_ring *ring, void *memory, size_t page_bytes, size
 	ring->data_bytes = data_bytes;
 	ring->next = __atomic_load_n(&ring->page->data_tail, __ATOMIC_RELAXED);
 	ring->head = ring->next;
+	ring->room = room_now(ring);
 	return 0;
+}
+
+bool perf_ring_can_wait(const struct perf_ring *ring)
+{
+	return room_now(ring) >= ring->room / 2;
 }
 
 /* What is left cannot be understood, so none of it is. */

@@ -12,6 +12,7 @@
 
 #include "proto/record.h"
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -26,6 +27,7 @@ struct perf_ring {
 	uint64_t data_bytes; /* a power of two */
 	uint64_t head;	     /* as read at perf_ring_begin() */
 	uint64_t next;	     /* the first byte that was not read */
+	uint64_t room;	     /* bytes that the kernel could still write at perf_ring_init() */
 	uint64_t lost;	     /* perf outputs that the kernel reports as lost, since init */
 	uint64_t malformed;  /* times that the ring made no sense, since init */
 	uint8_t bounce[PERF_RING_RECORD_MAX] __attribute__((aligned(8)));
@@ -41,6 +43,12 @@ struct perf_sample {
  * 4096) of data. The caller keeps the mapping alive. Returns 0, or -EINVAL for other sizes.
  */
 int perf_ring_init(struct perf_ring *ring, void *memory, size_t page_bytes, size_t data_bytes);
+
+/*
+ * Whether the kernel has used less than half of the room that there was at perf_ring_init(), so
+ * that reading may wait as long again.
+ */
+bool perf_ring_can_wait(const struct perf_ring *ring);
 
 /* Takes note of how far the kernel has written; perf_ring_next() goes up to there. */
 void perf_ring_begin(struct perf_ring *ring);
