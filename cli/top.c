@@ -54,7 +54,7 @@ struct top {
 	struct top_model model;
 	struct top_header header;
 	struct top_ui ui;
-	const struct top_row **order; /* room for TOP_ROWS_MAX pointers */
+	struct top_shown *order; /* room for TOP_ROWS_MAX */
 	enum phase phase;
 	uint64_t interval_ns;
 	uint64_t next_ns;   /* when the next round is due */

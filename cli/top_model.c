@@ -308,8 +308,8 @@ static int by_number(uint64_t a, uint64_t b)
 
 static int compare(const void *left, const void *right, void *context)
 {
-	const struct top_row *a = *(const struct top_row *const *)left;
-	const struct top_row *b = *(const struct top_row *const *)right;
+	const struct top_row *a = ((const struct top_shown *)left)->row;
+	const struct top_row *b = ((const struct top_shown *)right)->row;
 	int order = 0;
 
 	switch (*(const enum top_sort *)context) {
@@ -343,13 +343,13 @@ static int compare(const void *left, const void *right, void *context)
 }
 
 size_t top_model_order(const struct top_model *model, enum top_sort sort, const char *filter,
-		       const struct top_row **order, size_t capacity)
+		       struct top_shown *order, size_t capacity)
 {
 	size_t count = 0;
 
 	for (size_t i = 0; i < model->count && count < capacity; i++) {
 		if (matches(&model->rows[i], filter))
-			order[count++] = &model->rows[i];
+			order[count++].row = &model->rows[i];
 	}
 	if (count > 1)
 		qsort_r(order, count, sizeof(order[0]), compare, &sort);

@@ -55,6 +55,11 @@ struct top_row {
 	char end[24]; /* why it closed: the failure's errno name or the reason */
 };
 
+/* A row that is shown; good until the model changes. */
+struct top_shown {
+	const struct top_row *row;
+};
+
 struct top_model {
 	struct top_row *rows;
 	size_t count;
@@ -85,11 +90,10 @@ void top_model_close(struct top_model *model, const cJSON *connection, uint64_t 
 
 /*
  * Chooses what to show: rows in which filter occurs (in either case; "" is in all), in order.
- * Fills order with at most capacity pointers into the model, good until it changes. Returns how
- * many.
+ * Fills order with at most capacity of them. Returns how many.
  */
 size_t top_model_order(const struct top_model *model, enum top_sort sort, const char *filter,
-		       const struct top_row **order, size_t capacity);
+		       struct top_shown *order, size_t capacity);
 
 const char *top_sort_name(enum top_sort sort);
 

@@ -285,7 +285,7 @@ static void draw_bottom(const struct top_ui *ui)
 }
 
 void top_screen_draw(const struct top_header *header, const struct top_model *model,
-		     const struct top_row *const *rows, size_t count, struct top_ui *ui)
+		     const struct top_shown *rows, size_t count, struct top_ui *ui)
 {
 	const struct layout layout = lay_out();
 	const int lines = LINES - LINES_ABOVE - LINES_BELOW;
@@ -299,7 +299,7 @@ void top_screen_draw(const struct top_header *header, const struct top_model *mo
 		draw_help();
 	} else {
 		for (int i = 0; i < lines && ui->scroll + (size_t)i < count; i++)
-			draw_row(&layout, rows[ui->scroll + (size_t)i], LINES_ABOVE + i);
+			draw_row(&layout, rows[ui->scroll + (size_t)i].row, LINES_ABOVE + i);
 	}
 	draw_bottom(ui);
 	refresh();

@@ -47,7 +47,7 @@ void top_screen_restore(void);
 
 /* Draws; keeps ui->scroll within the count rows. */
 void top_screen_draw(const struct top_header *header, const struct top_model *model,
-		     const struct top_row *const *rows, size_t count, struct top_ui *ui);
+		     const struct top_shown *rows, size_t count, struct top_ui *ui);
 
 /* Does what the waiting keys say. Returns false if one of them was "quit". */
 bool top_screen_keys(struct top_ui *ui);

@@ -43,7 +43,7 @@ static void end(struct top_model *model, uint64_t id, uint64_t sent, uint64_t ag
 	cJSON_Delete(json);
 }
 
-static const struct top_row *rows[32768];
+static struct top_shown rows[32768];
 
 static size_t order(const struct top_model *model, enum top_sort sort, const char *filter)
 {
@@ -68,12 +68,13 @@ Test(cli_top_model, rates_come_from_two_looks_at_the_same_connection)
 	see(&model, 1, 5000, 100 * S, 10 * S);
 	top_model_end(&model, 10 * S);
 	cr_assert_eq(order(&model, TOP_SORT_RATE, ""), 1);
-	cr_expect_eq(rows[0]->sent_rate, 0, "what an old connection had sent before says nothing");
+	cr_expect_eq(rows[0].row->sent_rate, 0,
+		     "what an old connection had sent before says nothing");
 	top_model_begin(&model, 12 * S);
 	see(&model, 1, 7000, 102 * S, 12 * S);
 	top_model_end(&model, 12 * S);
 	cr_assert_eq(order(&model, TOP_SORT_RATE, ""), 1);
-	cr_expect_eq(rows[0]->sent_rate, 1000);
+	cr_expect_eq(rows[0].row->sent_rate, 1000);
 	cr_expect_eq(model.bytes_per_s, 1000);
 	top_model_fini(&model);
 }
@@ -90,9 +91,9 @@ Test(cli_top_model, all_bytes_of_a_young_connection_are_new_but_not_those_of_an_
 	see(&model, 2, 4000, 9 * S, 12 * S);
 	top_model_end(&model, 12 * S);
 	cr_assert_eq(order(&model, TOP_SORT_RATE, ""), 2);
-	cr_expect_eq(rows[0]->id, 1);
-	cr_expect_eq(rows[0]->sent_rate, 2000);
-	cr_expect_eq(rows[1]->sent_rate, 0);
+	cr_expect_eq(rows[0].row->id, 1);
+	cr_expect_eq(rows[0].row->sent_rate, 2000);
+	cr_expect_eq(rows[1].row->sent_rate, 0);
 	top_model_fini(&model);
 }
 
@@ -105,8 +106,8 @@ Test(cli_top_model, a_connection_that_only_closed_is_seen_for_a_few_seconds)
 	top_model_end(&model, 10 * S);
 	end(&model, 5, 123, S / 1000, 10 * S + S / 2);
 	cr_assert_eq(order(&model, TOP_SORT_RATE, ""), 1);
-	cr_expect_eq(rows[0]->closed_ns, 10 * S + S / 2);
-	cr_expect_str_eq(rows[0]->end, "fin");
+	cr_expect_eq(rows[0].row->closed_ns, 10 * S + S / 2);
+	cr_expect_str_eq(rows[0].row->end, "fin");
 	top_model_begin(&model, 14 * S);
 	top_model_end(&model, 14 * S);
 	cr_expect_eq(order(&model, TOP_SORT_RATE, ""), 1);
@@ -126,8 +127,8 @@ Test(cli_top_model, a_close_is_not_undone_by_an_older_snapshot)
 	see(&model, 5, 100, S, 10 * S + 1);
 	top_model_end(&model, 10 * S + 2);
 	cr_assert_eq(order(&model, TOP_SORT_RATE, ""), 1);
-	cr_expect_neq(rows[0]->closed_ns, 0);
-	cr_expect_eq(rows[0]->sent_bytes, 123);
+	cr_expect_neq(rows[0].row->closed_ns, 0);
+	cr_expect_eq(rows[0].row->sent_bytes, 123);
 	top_model_fini(&model);
 }
 
@@ -163,8 +164,8 @@ Test(cli_top_model, many_connections_are_found_again_by_their_ids)
 	}
 	cr_assert_eq(order(&model, TOP_SORT_RATE, ""), 5000);
 	for (uint64_t i = 0; i < 5000; i++) {
-		cr_assert_eq(rows[i]->id >> 20, 5000 - i);
-		cr_assert_eq(rows[i]->sent_rate, 5000 - i);
+		cr_assert_eq(rows[i].row->id >> 20, 5000 - i);
+		cr_assert_eq(rows[i].row->sent_rate, 5000 - i);
 	}
 	top_model_fini(&model);
 }
@@ -201,12 +202,12 @@ Test(cli_top_model, the_filter_finds_text_in_either_case_and_the_sort_has_its_or
 	cr_expect_eq(order(&model, TOP_SORT_RATE, "10.0.0.9:443"), 1);
 	cr_expect_eq(order(&model, TOP_SORT_RATE, "nginx"), 0);
 	cr_expect_eq(order(&model, TOP_SORT_TOTAL, ""), 3);
-	cr_expect_eq(rows[0]->id, 80);
-	cr_expect_eq(rows[2]->id, 25);
+	cr_expect_eq(rows[0].row->id, 80);
+	cr_expect_eq(rows[2].row->id, 25);
 	order(&model, TOP_SORT_NEWEST, "");
-	cr_expect_eq(rows[0]->id, 443);
+	cr_expect_eq(rows[0].row->id, 443);
 	order(&model, TOP_SORT_REMOTE, "");
-	cr_expect_str_eq(rows[0]->remote, "10.0.0.9:25");
+	cr_expect_str_eq(rows[0].row->remote, "10.0.0.9:25");
 	top_model_fini(&model);
 }
 
