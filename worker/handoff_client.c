@@ -119,6 +119,9 @@ static int send_message(struct handoff_client *client, const void *message, size
 	sent = write(client->fd, message, length);
 	if (sent == (ssize_t)length)
 		return 0;
+	/* Whoever closes before we have said hello has said why: that is read next. */
+	if (errno == EPIPE && header->type == HANDOFF_HELLO)
+		return 0;
 	log_error("privd: sending %s: %s", handoff_name(header->type), strerror(errno));
 	return broken(client, errno == EAGAIN ? -ETIMEDOUT : -errno);
 }
@@ -133,7 +136,7 @@ static int send_empty(struct handoff_client *client, enum handoff_type type)
 
 /*
  * Receives one packet and has it judged. *fd is its descriptor, the caller's to close, or -1.
- * REFUSED is an answer to any request: its reason is logged and -EACCES returned.
+ * REFUSED is an answer to any request: its reason is kept and -EACCES returned.
  */
 static int receive(struct handoff_client *client, union packet *packet, int *fd)
 {
@@ -148,6 +151,9 @@ static int receive(struct handoff_client *client, union packet *packet, int *fd)
 		return -EPIPE;
 	memset(packet, 0, sizeof(*packet));
 	length = fdpass_receive(client->fd, packet->bytes, sizeof(packet->bytes), fd, &fds);
+	/* unix(7): closed before our last message was read; what it said before is still there. */
+	if (length == -ECONNRESET)
+		length = fdpass_receive(client->fd, packet->bytes, sizeof(packet->bytes), fd, &fds);
 	if (length <= 0) {
 		log_error("privd: %s", length == 0	   ? "it has closed its socket"
 				       : length == -EAGAIN ? "no answer in time"
@@ -167,8 +173,8 @@ static int receive(struct handoff_client *client, union packet *packet, int *fd)
 		return violation(client, type, why);
 	}
 	if (row->type == HANDOFF_REFUSED) {
-		packet->refused.reason[sizeof(packet->refused.reason) - 1] = '\0';
-		log_error("privd refuses: %s", packet->refused.reason);
+		memcpy(client->refusal, packet->refused.reason, sizeof(client->refusal));
+		client->refusal[sizeof(client->refusal) - 1] = '\0';
 		return -EACCES;
 	}
 	return 0;
@@ -427,6 +433,8 @@ int handoff_client_iterate(struct handoff_client *client, enum handoff_iterator 
 	if (result < 0)
 		return result;
 	result = receive_type(client, HANDOFF_ITERATOR, &packet, &fd);
+	if (result == -EACCES)
+		log_error("privd refuses an iterator: %s", client->refusal);
 	if (result < 0)
 		return result;
 	if (packet.iterator.what != what) {

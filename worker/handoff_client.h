@@ -25,6 +25,7 @@
 struct handoff_client {
 	int fd; /* -1: closed or broken */
 	struct handoff_session session;
+	char refusal[HANDOFF_REASON_BYTES]; /* privd's words, after -EACCES */
 };
 
 /* One mapped array. */
@@ -64,7 +65,7 @@ int handoff_client_adopt(struct handoff_client *client, int fd);
 
 /*
  * HELLO. 0 with *welcome, whose texts are NUL-terminated and whose counts are in range; -EACCES
- * when privd refuses (its reason is logged); -EPROTO, -EPIPE, -ETIMEDOUT or another -errno.
+ * when privd refuses (not logged: it may be worth another try); -EPROTO, -EPIPE, -ETIMEDOUT or another -errno.
  */
 int handoff_client_greet(struct handoff_client *client, struct handoff_welcome *welcome);
 
@@ -73,7 +74,7 @@ int handoff_client_grants(struct handoff_client *client, const struct handoff_we
 			  struct handoff_grants *grants);
 void handoff_grants_fini(struct handoff_grants *grants);
 
-/* ITERATE: a descriptor that the caller closes, or -errno; -EACCES when refused. */
+/* ITERATE: a descriptor that the caller closes, or -errno; -EACCES when refused (logged). */
 int handoff_client_iterate(struct handoff_client *client, enum handoff_iterator what);
 
 /* PING: privd is alive; *missed_runs is the sum over its programs. */

@@ -36,6 +36,9 @@
 #include <unistd.h>
 
 #define PRIVD_WAIT_MS 5000
+/* A predecessor may not be quite dead; privd then still serves it. */
+#define REFUSED_TRIES 20
+#define REFUSED_PAUSE_NS (100 * NS_PER_MS)
 /* What queued messages get to leave before the process does. */
 #define LINGER_NS (100 * NS_PER_MS)
 
@@ -156,23 +159,44 @@ static int place_notify(struct worker *worker)
 	return -EBUSY;
 }
 
+/* Connects and greets, again where privd refuses. Returns 0 or the code to exit with. */
+static int greet_privd(struct worker *worker)
+{
+	const struct timespec pause = {.tv_nsec = REFUSED_PAUSE_NS};
+	struct handoff_client *client = &worker->client;
+	int result = -EACCES;
+
+	for (unsigned tries = 0; result == -EACCES && tries < REFUSED_TRIES; tries++) {
+		if (tries > 0) {
+			handoff_client_close(client);
+			nanosleep(&pause, NULL);
+		}
+		if (handoff_client_connect(client, worker->options.runtime_dir, PRIVD_WAIT_MS) < 0)
+			return EXIT_CODE_UNREACHABLE;
+		if (client->fd != SECCOMP_FD_PRIVD) {
+			log_error("descriptor %d is taken", SECCOMP_FD_PRIVD);
+			return EXIT_CODE_FAILURE;
+		}
+		result = handoff_client_greet(client, &worker->welcome);
+	}
+	if (result == -EACCES)
+		log_error("privd refuses: %s", client->refusal);
+	return result < 0 ? EXIT_CODE_FAILURE : 0;
+}
+
 static int connect_privd(struct worker *worker)
 {
-	int result;
+	int code;
 
 	raise_descriptor_limit();
-	if (handoff_client_connect(&worker->client, worker->options.runtime_dir, PRIVD_WAIT_MS) < 0)
-		return EXIT_CODE_UNREACHABLE;
-	if (worker->client.fd != SECCOMP_FD_PRIVD) {
-		log_error("descriptor %d is taken", SECCOMP_FD_PRIVD);
-		return EXIT_CODE_FAILURE;
-	}
+	code = greet_privd(worker);
+	if (code != 0)
+		return code;
 	if (place_notify(worker) < 0)
 		return EXIT_CODE_FAILURE;
-	result = handoff_client_greet(&worker->client, &worker->welcome);
-	if (result == 0)
-		result = handoff_client_grants(&worker->client, &worker->welcome, &worker->grants);
-	return result < 0 ? EXIT_CODE_FAILURE : 0;
+	return handoff_client_grants(&worker->client, &worker->welcome, &worker->grants) < 0
+		       ? EXIT_CODE_FAILURE
+		       : 0;
 }
 
 static int init_facts(struct worker *worker)

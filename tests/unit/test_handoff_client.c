@@ -382,6 +382,20 @@ Test(handoff_client, a_refusal_is_told_apart_from_a_fault)
 	handoff_header_init(&refused.header, HANDOFF_REFUSED);
 	say(&refused, sizeof(refused), -1);
 	cr_expect_eq(handoff_client_greet(&client, &welcome), -EACCES);
+	cr_expect_str_eq(client.refusal, "another worker is served");
+}
+
+Test(handoff_client, a_refusal_is_read_whenever_the_socket_is_closed_after_it)
+{
+	struct handoff_refused refused = {.reason = "another worker is connected"};
+	struct handoff_welcome welcome;
+
+	handoff_header_init(&refused.header, HANDOFF_REFUSED);
+	say(&refused, sizeof(refused), -1);
+	close(privd);
+	privd = -1;
+	cr_expect_eq(handoff_client_greet(&client, &welcome), -EACCES);
+	cr_expect_str_eq(client.refusal, "another worker is connected");
 }
 
 Test(handoff_client, a_privd_that_goes_away_is_noticed_at_once)

@@ -18,12 +18,12 @@ Test(seccomp_rules, every_call_has_a_reason_and_there_are_few)
 	unsigned calls = 0;
 
 	for (size_t i = 0; i < seccomp_rules_count; i++) {
-		const struct seccomp_rule *rule = &seccomp_rules[i];
+		const struct syscall_rule *rule = &seccomp_rules[i];
 		bool first = true;
 
 		cr_expect_not_null(rule->name);
 		cr_expect_gt(strlen(rule->reason), 3, "%s", rule->name);
-		cr_expect_leq(rule->checks, SECCOMP_CHECKS_MAX);
+		cr_expect_leq(rule->checks, SYSCALL_CHECKS_MAX);
 		for (size_t before = 0; before < i; before++)
 			first &= seccomp_rules[before].call != rule->call;
 		calls += first;
@@ -35,7 +35,7 @@ Test(seccomp_rules, a_check_that_can_never_hold_is_in_no_rule)
 {
 	for (size_t i = 0; i < seccomp_rules_count; i++) {
 		for (unsigned c = 0; c < seccomp_rules[i].checks; c++) {
-			const struct seccomp_check *check = &seccomp_rules[i].check[c];
+			const struct syscall_check *check = &seccomp_rules[i].check[c];
 
 			cr_expect_eq(check->value & ~check->mask, 0, "%s", seccomp_rules[i].name);
 			cr_expect_lt(check->argument, 6, "%s", seccomp_rules[i].name);
@@ -52,7 +52,7 @@ Test(seccomp_rules, the_committed_text_is_that_of_this_filter)
 	int fd = memfd_create("pfc", MFD_CLOEXEC);
 
 	cr_assert_not_null(file, "%s is missing", SECCOMP_PFC);
-	cr_assert_eq(seccomp_rules_build(&filter), 0);
+	cr_assert_eq(syscall_filter_build(seccomp_rules, seccomp_rules_count, &filter), 0);
 	cr_assert_eq(seccomp_export_pfc(filter, fd), 0);
 	seccomp_release(filter);
 	cr_assert_gt(pread(fd, built, sizeof(built) - 1, 0), 0);
