@@ -258,6 +258,20 @@ static int read_snapshot(struct pipeline *pipeline)
 	return result;
 }
 
+/* Once each time that it begins, not at every snapshot. */
+static void warn_if_full(struct pipeline *pipeline)
+{
+	const struct conn_state *state = &pipeline->state;
+	const bool is_full = state->unplaced > 0;
+
+	if (is_full && !pipeline->table_was_full)
+		log_warning("the connection table is full: %llu of %llu live connections are told "
+			    "only when they close; raise state.max_connections (now %u)",
+			    (unsigned long long)state->unplaced,
+			    (unsigned long long)state->counts.live, state->table.capacity);
+	pipeline->table_was_full = is_full;
+}
+
 int pipeline_snapshot(struct pipeline *pipeline)
 {
 	struct conn_view view;
@@ -277,6 +291,7 @@ int pipeline_snapshot(struct pipeline *pipeline)
 	}
 	now_ns = clock_ns(CLOCK_MONOTONIC);
 	conn_state_pass_end(&pipeline->state, now_ns);
+	warn_if_full(pipeline);
 	pipeline->metrics.value[METRIC_SNAPSHOT_PASSES]++;
 	while (conn_state_infer_next(&pipeline->state, now_ns, &view))
 		publish(pipeline, &view);

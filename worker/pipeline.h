@@ -40,6 +40,7 @@ struct pipeline {
 	uint64_t malformed; /* iterators' records */
 	uint64_t flush_age_ns;
 	bool snapshot_failed; /* the last one */
+	bool table_was_full;  /* at the last one */
 };
 
 /*
