@@ -211,13 +211,11 @@ static bool may_wait(const struct stage *stage)
 const struct attempt attempts[] = {
 	NO(execve),
 	NO(execveat),
-
 	NO(openat2),
 	NO(unlink),
 	NO(rename),
 	NO(chmod),
 	NO(mkdir),
-
 	NO(socket),
 	NO(socketpair),
 	NO(connect),
@@ -235,7 +233,6 @@ const struct attempt attempts[] = {
 	NO(perf_event_open),
 	NO(ring_disable),
 	NO(ring_set_bpf),
-
 	NO(ptrace_attach),
 	NO(ptrace_me),
 	NO(process_vm_readv),
@@ -254,7 +251,6 @@ const struct attempt attempts[] = {
 	NO(keyctl),
 	NO(add_key),
 	NO(memfd_create),
-
 	NO(pkey_mprotect),
 	NO(mremap),
 	NO(prctl_dumpable),
