@@ -4,6 +4,7 @@
 # Builds sockwarden, starts both of its processes and shows this machine's connections: a full
 # screen on a terminal, lines otherwise. Ctrl-C or SIGTERM stops everything that was started.
 # What stays: the packages, build/ and the two system users.
+# shellcheck disable=SC2317 # clean_up and what it calls are reached by a trap
 set -euo pipefail
 
 source_dir=$(cd "$(dirname "$0")/.." && pwd)
@@ -166,6 +167,7 @@ wait_ready()
 {
 	local log=$scratch/$1.log code=0 i
 
+	touch "$log" # the background may not have come to it yet
 	for ((i = 0; i < 300; i++)); do
 		if grep -qw ready "$log"; then
 			return
@@ -198,10 +200,21 @@ start_daemons()
 	worker_was_ready=yes
 }
 
-# In the background, because a trap would have to wait for a command in the foreground.
+# ended NAME PID: says with which code and what it logged last.
+ended()
+{
+	local code=0
+
+	wait "$2" 2>/dev/null || code=$?
+	printf -v "$1" ''
+	fail 1 "$1 ended with code $code: $(tail -n 1 "$scratch/$1.log")"
+}
+
+# Everything runs in the background and is looked at in turns: a trap would have to wait for a
+# command in the foreground.
 show()
 {
-	local verb=watch ended='' code=0
+	local verb=watch code=0
 
 	if [ -t 0 ] && [ -t 1 ]; then
 		verb=top
@@ -210,21 +223,14 @@ show()
 	fi
 	"$build_dir/cli/sockwarden" --runtime-dir "$runtime_dir" "$verb" <&3 &
 	viewer=$!
-	wait -n -p ended "$viewer" "$worker" "$privd" || code=$?
-	case $ended in
-	"$viewer")
-		viewer=
-		exit "$code"
-		;;
-	"$worker")
-		worker=
-		fail 1 "the worker ended: $(tail -n 1 "$scratch/worker.log")"
-		;;
-	"$privd")
-		privd=
-		fail 1 "privd ended: $(tail -n 1 "$scratch/privd.log")"
-		;;
-	esac
+	while is_alive "$viewer" && is_alive "$worker" && is_alive "$privd"; do
+		sleep 0.2
+	done
+	is_alive "$privd" || ended privd "$privd"
+	is_alive "$worker" || ended worker "$worker"
+	wait "$viewer" || code=$?
+	viewer=
+	exit "$code"
 }
 
 # stop PID, or -PID for a whole group: asks, waits up to 5 s, then insists.
@@ -234,12 +240,11 @@ stop()
 
 	[ -n "${1#-}" ] || return 0
 	kill -TERM -- "$1" 2>/dev/null || true
-	for ((i = 0; i < 100; i++)); do
-		is_alive "$1" || break
+	for ((i = 0; i < 120; i++)); do
+		is_alive "$1" || return 0
+		[ "$i" -ne 100 ] || kill -KILL -- "$1" 2>/dev/null || true
 		sleep 0.05
 	done
-	! is_alive "$1" || kill -KILL -- "$1" 2>/dev/null || true
-	wait "${1#-}" 2>/dev/null || true
 }
 
 # The viewer first, then who reads, then who writes; then what they left.
@@ -251,9 +256,9 @@ clean_up()
 	stop "$worker"
 	stop "$privd"
 	# Neither process can still remove its sockets once it has locked itself in.
-	[ $privd_was_ready = no ] || rm -f "$runtime_dir/privd.sock"
-	[ $worker_was_ready = no ] || rm -f "$runtime_dir/events.sock" "$runtime_dir/query.sock"
-	[ $runtime_dir_is_ours = no ] || rmdir "$runtime_dir" 2>/dev/null || true
+	[ "$privd_was_ready" = no ] || rm -f "$runtime_dir/privd.sock"
+	[ "$worker_was_ready" = no ] || rm -f "$runtime_dir/events.sock" "$runtime_dir/query.sock"
+	[ "$runtime_dir_is_ours" = no ] || rmdir "$runtime_dir" 2>/dev/null || true
 	[ -z "$scratch" ] || rm -rf "$scratch"
 }
 
