@@ -70,6 +70,12 @@ static const char usage[] =
 	"  --user NAME        user to become when started by root (default sockwarden)\n"
 	"  --version, --help\n";
 
+static int usage_error(const char *what, const char *value)
+{
+	log_error("%s '%s'; try --help", what, value);
+	return EXIT_CODE_USAGE;
+}
+
 /* Returns -1 to go on, or the code to exit with. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
@@ -88,7 +94,8 @@ static int parse_options(struct options *options, int argc, char **argv)
 		.config_file = CONFIG_FILE_DEFAULT,
 		.user = "sockwarden",
 	};
-	while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+	opterr = 0;
+	while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
 		switch (option) {
 		case 'r':
 			options->runtime_dir = optarg;
@@ -106,16 +113,14 @@ static int parse_options(struct options *options, int argc, char **argv)
 		case 'h':
 			fputs(usage, stdout);
 			return EXIT_CODE_OK;
+		case ':':
+			return usage_error("a value is missing after", argv[optind - 1]);
 		default:
-			fputs(usage, stderr);
-			return EXIT_CODE_USAGE;
+			return usage_error("unknown option", argv[optind - 1]);
 		}
 	}
-	if (optind != argc) {
-		fprintf(stderr, "sockwarden-worker: unexpected argument: %s\n%s", argv[optind],
-			usage);
-		return EXIT_CODE_USAGE;
-	}
+	if (optind < argc)
+		return usage_error("unexpected argument", argv[optind]);
 	return -1;
 }
 

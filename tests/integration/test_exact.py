@@ -39,9 +39,7 @@ def test_short_connections_are_exact_in_every_order_of_closing(tracer, lane, fam
     made = [line.split() for line in output.splitlines()]
     assert len(made) == count
 
-    tracer.events.wait(
-        lambda: sum(1 for c in tracer.events.closed[mark:] if anyone(lane)(c)) >= 2 * count,
-        20, f"{2 * count} closed connections")
+    tracer.events.wait_count(anyone(lane), 2 * count, 20, mark)
     tracer.settle()
     found = [c for c in tracer.events.closed[mark:] if anyone(lane)(c)]
     assert len(found) == 2 * count
@@ -94,9 +92,7 @@ def test_io_uring_connects_and_accepts_are_seen(tracer, lane):
     def mine(connection):
         return anyone(lane)(connection) and 9010 in (connection["local"]["port"],
                                                      connection["remote"]["port"])
-    tracer.events.wait(
-        lambda: sum(1 for c in tracer.events.closed[mark:] if mine(c)) >= 2 * count, 10,
-        "all closed")
+    tracer.events.wait_count(mine, 2 * count, 10, mark)
     tracer.settle()
     found = [c for c in tracer.events.closed[mark:] if mine(c)]
     assert len(found) == 2 * count

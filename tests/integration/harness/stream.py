@@ -77,6 +77,20 @@ class Subscriber:
         with self._condition:
             return [c for c in self.closed if condition(c)]
 
+    def wait_count(self, condition, count, seconds, mark=0):
+        """Waits until so many closed connections (from a mark on) came; cheap for thousands."""
+        state = {"position": mark, "found": 0}
+
+        def enough():
+            for connection in self.closed[state["position"]:]:
+                state["found"] += bool(condition(connection))
+            state["position"] = len(self.closed)
+            return state["found"] >= count
+        try:
+            self.wait(enough, seconds, f"{count} closed connections")
+        except TimeoutError as error:
+            raise TimeoutError(f"{error}: {state['found']} came; holes: {self.holes()}") from None
+
     def wait_closed(self, condition, count=1, seconds=5):
         """Waits for so many closed connections for which condition holds."""
         try:
