@@ -11,6 +11,7 @@ const struct syscall_rule syscall_sanitizer_rules[] = {
 	{CALL(madvise), "sanitizer"},
 	{CALL(futex), "sanitizer"},
 	{CALL(sched_yield), "sanitizer"},
+	{CALL(sched_getaffinity), "sanitizer: a thread that starts late looks for its stack"},
 	{CALL(sigaltstack), "sanitizer"},
 	{CALL(gettid), "sanitizer"},
 	{CALL(getpid), "sanitizer"},

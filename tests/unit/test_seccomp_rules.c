@@ -11,8 +11,6 @@
 #define CALLS_MOST 40
 #define TEXT_BYTES 65536
 
-static char built[TEXT_BYTES], committed[TEXT_BYTES];
-
 Test(seccomp_rules, every_call_has_a_reason_and_there_are_few)
 {
 	unsigned calls = 0;
@@ -45,6 +43,8 @@ Test(seccomp_rules, a_check_that_can_never_hold_is_in_no_rule)
 
 /* A sanitizer's build allows what the sanitizer needs; another machine has other numbers. */
 #if defined(__x86_64__) && !defined(SOCKWARDEN_ASAN)
+static char built[TEXT_BYTES], committed[TEXT_BYTES];
+
 Test(seccomp_rules, the_committed_text_is_that_of_this_filter)
 {
 	scmp_filter_ctx filter;

@@ -32,7 +32,8 @@ static unsigned read_in_pieces(size_t total, size_t piece, int *result)
 		const size_t now = total - written < piece ? total - written : piece;
 
 		if (now > 0)
-			cr_assert_eq(write(pipe_fds[1], (uint8_t *)records + written, now), now);
+			cr_assert_eq(write(pipe_fds[1], (uint8_t *)records + written, now),
+				     (ssize_t)now);
 		else
 			close(pipe_fds[1]);
 		written += now;
