@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Any bytes as a request. Every answer must be strict JSON within its bound, and a request that is
+ * refused must not have asked the kernel for anything. Built with PLANTED_BUG a refused request
+ * with a filter does.
+ */
+#include "tests/fuzz/invariant.h"
+#include "tests/unit/example_conn.h"
+#include "worker/json_scan.h"
+#include "worker/publish/query.h"
+
+#include <string.h>
+
+#define CONNECTIONS 200
+
+static struct conn_record record;
+static unsigned asked;
+
+static int refresh(void *ctx)
+{
+	(void)ctx;
+	asked++;
+	return 0;
+}
+
+static size_t next_slot(void *ctx, size_t slot, struct conn_view *view)
+{
+	(void)ctx;
+	if (slot >= CONNECTIONS)
+		return 0;
+	record = example_record();
+	record.id = slot;
+	*view = example_view(&record);
+	return slot + 1;
+}
+
+static void update(void *ctx)
+{
+	(void)ctx;
+	asked++;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static const struct worker_facts facts = {.version = "1"};
+	static struct metrics metrics;
+	static const struct query_source source = {
+		.refresh = refresh,
+		.next = next_slot,
+		.update = update,
+		.metrics = &metrics,
+		.facts = &facts,
+	};
+	static struct query *query;
+	struct json_scan_error wrong;
+	const char *answer;
+	size_t length;
+	/* A block of exactly that length, so that the sanitizer sees a read beyond it. */
+	char *request = malloc(size ? size : 1);
+
+	if (!request || (!query && query_new(&query) < 0)) {
+		free(request);
+		return 0;
+	}
+	memcpy(request, data, size);
+	asked = 0;
+	length = query_answer(query, &source, request, size, &answer);
+	INVARIANT(length <= QUERY_ANSWER_BYTES_MAX);
+	INVARIANT(json_scan_check(answer, length, &wrong) == 0);
+	if (strncmp(answer, "{\"ok\":false,\"error\":\"", 21) == 0) {
+#ifdef PLANTED_BUG
+		asked += memmem(request, size, "\"filter\"", 8) != NULL;
+#endif
+		INVARIANT(asked == 0);
+	} else {
+		INVARIANT(strncmp(answer, "{\"ok\":true,", 11) == 0);
+		INVARIANT(asked <= 1);
+	}
+	free(request);
+	return 0;
+}

@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the fuzz targets have in common: the entry point, and how a broken promise ends a run.
+ */
+#ifndef SOCKWARDEN_TESTS_FUZZ_INVARIANT_H
+#define SOCKWARDEN_TESTS_FUZZ_INVARIANT_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+#define INVARIANT(condition)                                                   \
+	do {                                                                   \
+		if (!(condition)) {                                            \
+			fprintf(stderr, "invariant broken: %s\n", #condition); \
+			abort();                                               \
+		}                                                              \
+	} while (0)
+
+#endif
