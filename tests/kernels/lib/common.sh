@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-# shellcheck shell=bash
+# shellcheck shell=bash disable=SC2034 # used by those who source this
 #
 # What every part of the kernel rig needs: messages, the cache folder, the host's packages and the
 # address of the Debian mirror that this host uses anyway.

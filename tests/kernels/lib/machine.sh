@@ -25,12 +25,15 @@ payload_make() {
 	install -m 755 "$RIG/guest/init" "$work/init"
 	printf '%s\n' "$@" >"$work/job"
 	mkdir -p "$work/build" "$work/source"
+	# the daemons' users go through here
+	chmod 755 "$work" "$work/build" "$work/source"
 	tar -C "$SOURCE_TREE" --exclude=__pycache__ --exclude='./build*' --exclude=./.git -cf - . |
 		tar -C "$work/source" -xf -
 	if [[ -n $build ]]; then
-		# what runs and how it was configured, not what it was made from
-		(cd "$build" && find . -type f \( -perm /111 ! -path '*/CMakeFiles/*' -o -name CMakeCache.txt \) \
-			-print0 | tar --null --no-recursion -T - -cf -) | tar -C "$work/build" -xf -
+		# what runs, and what tests read about how it was built
+		(cd "$build" && find . -type f \( -perm /111 ! -path '*/CMakeFiles/*' -o \
+			-name CMakeCache.txt -o -path './generated/*' \) -print0 |
+			tar --null --no-recursion -T - -cf -) | tar -C "$work/build" -xf -
 	fi
 	tar -C "$work" --owner=0 --group=0 --sort=name -cf "$archive" .
 	# a disk has whole sectors

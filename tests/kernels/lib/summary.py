@@ -9,12 +9,15 @@ Below it, what failed and what was skipped with its reason. Exits 1 where a test
 ran, or where pytest itself did not end well.
 """
 
+import re
 import sys
 import xml.etree.ElementTree as tree
 from pathlib import Path
 
 
 TIMED_OUT = "124"  # of timeout(1), which the guest runs pytest under
+
+SHOWN = 12  # failures by name; the whole list is in the log
 
 
 def read(path):
@@ -36,6 +39,11 @@ def outcomes(junit):
     return passed, failed, skipped
 
 
+def last_started(log):
+    started = re.findall(r"^(\S+\.py::\S+)", read(log), re.MULTILINE)
+    return started[-1] if started else "none started"
+
+
 def main():
     release, logs = sys.argv[1], Path(sys.argv[2])
     seconds, status = read(logs / "seconds"), read(logs / "status")
@@ -46,8 +54,9 @@ def main():
         return 1
     passed, failed, skipped = outcomes(junit)
     if status == TIMED_OUT and passed:
-        # the test that was running is the last of the report and has no outcome in it
-        failed.append((passed.pop(), ["was running when the time was over"]))
+        # the report's last entry is the test that was running, with neither name nor outcome
+        passed.pop()
+        failed.append((last_started(logs / "pytest.log"), ["was running when the time was over"]))
     hooks = read(logs / "hooks")
     print(
         f"kernel {release}: {len(passed)} passed, {len(failed)} failed, {len(skipped)} skipped"
@@ -55,8 +64,10 @@ def main():
     )
     for name, reason in skipped:
         print(f"    skipped {name}: {reason}")
-    for name, message in failed:
+    for name, message in failed[:SHOWN]:
         print(f"    FAILED {name}: {''.join(message)}")
+    if len(failed) > SHOWN:
+        print(f"    and {len(failed) - SHOWN} more")
     if failed:
         print(f"    whole output: {logs}/pytest.log")
     if status != "0" and not failed:
