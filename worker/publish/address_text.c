@@ -5,17 +5,35 @@
 
 #define GROUPS 8
 
-static char *write_octet(char *at, unsigned value)
-{
-	if (value >= 100) {
-		*at++ = (char)('0' + value / 100);
-		value %= 100;
-		*at++ = (char)('0' + value / 10);
-	} else if (value >= 10) {
-		*at++ = (char)('0' + value / 10);
+/* The digits of 0..255 with their number, so that an address is written without a branch. */
+struct octet {
+	char digits[3];
+	uint8_t length;
+};
+
+#define DIGIT(n) ((char)('0' + (n) % 10))
+#define OCTET(n)                                                     \
+	{                                                            \
+		{(n) >= 100  ? DIGIT((n) / 100)                      \
+		 : (n) >= 10 ? DIGIT((n) / 10)                       \
+			     : DIGIT(n),                             \
+		 (n) >= 100 ? DIGIT((n) / 10) : DIGIT(n), DIGIT(n)}, \
+			(n) >= 100  ? 3                              \
+			: (n) >= 10 ? 2                              \
+				    : 1                              \
 	}
-	*at++ = (char)('0' + value % 10);
-	return at;
+#define OCTETS_4(n) OCTET(n), OCTET((n) + 1), OCTET((n) + 2), OCTET((n) + 3)
+#define OCTETS_16(n) OCTETS_4(n), OCTETS_4((n) + 4), OCTETS_4((n) + 8), OCTETS_4((n) + 12)
+#define OCTETS_64(n) OCTETS_16(n), OCTETS_16((n) + 16), OCTETS_16((n) + 32), OCTETS_16((n) + 48)
+
+static const struct octet octets[256] = {OCTETS_64(0), OCTETS_64(64), OCTETS_64(128),
+					 OCTETS_64(192)};
+
+/* Always writes three bytes; the next character goes over those that are too many. */
+static char *write_octet(char *at, uint8_t value)
+{
+	memcpy(at, octets[value].digits, sizeof(octets[value].digits));
+	return at + octets[value].length;
 }
 
 static char *write_ipv4(char *at, const uint8_t *ip)

@@ -15,7 +15,10 @@
 /* "xxxx:" seven times and "xxxx"; there is no NUL. */
 #define ADDRESS_TEXT_BYTES_MAX 39
 
-/* Writes the address (4 bytes, or 16 for ipv6, in network order) to out; returns its length. */
+/*
+ * Writes the address (4 bytes, or 16 for ipv6, in network order) to out; returns its length. Bytes
+ * behind that may be overwritten.
+ */
 size_t address_text(char out[static ADDRESS_TEXT_BYTES_MAX], bool ipv6, const uint8_t *ip);
 
 #endif
