@@ -218,19 +218,24 @@ static void ping(struct loop *loop)
 		lose_privd(loop);
 }
 
+static void take_regular_pass(struct loop *loop)
+{
+	loop->next_pass_ns = loop->now_ns + loop->parts.config->publish_interval_s * NS_PER_S;
+	if (pipeline_snapshot(loop->parts.pipeline) < 0)
+		return;
+	pipeline_active_begin(loop->parts.pipeline);
+	loop->publishing_active = true;
+}
+
 /* What is due at a tick beyond the rings. */
 static void do_timers(struct loop *loop)
 {
 	if (loop->now_ns >= loop->next_ping_ns)
 		ping(loop);
-	if (loop->now_ns >= loop->next_pass_ns) {
-		loop->next_pass_ns =
-			loop->now_ns + loop->parts.config->publish_interval_s * NS_PER_S;
-		if (pipeline_snapshot(loop->parts.pipeline) == 0) {
-			pipeline_active_begin(loop->parts.pipeline);
-			loop->publishing_active = true;
-		}
-	}
+	if (loop->now_ns >= loop->next_pass_ns)
+		take_regular_pass(loop);
+	else if (loop->parts.pipeline->state.suspects > 0)
+		pipeline_snapshot(loop->parts.pipeline);
 	if (bus_take_joined(loop->parts.bus) || loop->now_ns >= loop->next_meta_ns)
 		publish_meta(loop);
 	update_facts(loop);

@@ -46,6 +46,13 @@ static void snapshot(uint64_t seconds, const uint64_t *ids)
 
 #define SNAPSHOT(seconds, ...) snapshot(seconds, (const uint64_t[]){__VA_ARGS__, 0})
 
+/* So many passes that see only connection 9. */
+static void miss(unsigned passes)
+{
+	for (unsigned i = 0; i < passes; i++)
+		SNAPSHOT(30, 9);
+}
+
 static unsigned inferred(void)
 {
 	struct conn_view view;
@@ -98,16 +105,23 @@ Test(conn_state, a_close_takes_a_tracked_connection_out)
 	conn_state_fini(&state);
 }
 
-Test(conn_state, one_missed_pass_is_nothing_and_two_are_an_inferred_close)
+Test(conn_state, two_missed_passes_make_a_suspect_and_five_an_inferred_close)
 {
 	struct conn_view view;
 
 	open_state(64);
 	SNAPSHOT(0, 1, 2);
 	SNAPSHOT(30, 1);
-	cr_expect_eq(inferred(), 0);
+	cr_expect_eq(state.suspects, 0);
+	for (unsigned missed = 2; missed < CONN_DOOM_PASSES; missed++) {
+		SNAPSHOT(missed == 2 ? 30 : 0, 1);
+		cr_expect_eq(state.suspects, 1);
+		cr_expect_eq(inferred(), 0);
+		cr_expect_eq(live(), 2);
+	}
+	SNAPSHOT(0, 1);
+	cr_expect_eq(state.suspects, 0);
 	cr_expect_eq(live(), 1);
-	SNAPSHOT(30, 1);
 	cr_assert(conn_state_infer_next(&state, now, &view));
 	cr_expect_eq(view.record->id, 2);
 	cr_expect_eq(view.record->at_ns, 1000 * NS_PER_S, "as it was seen last");
@@ -123,6 +137,7 @@ Test(conn_state, passes_in_quick_succession_infer_nothing)
 	SNAPSHOT(0, 1);
 	for (unsigned i = 0; i < 10; i++) {
 		SNAPSHOT(0, 9);
+		cr_expect_eq(state.suspects, 0);
 		cr_expect_eq(inferred(), 0);
 	}
 	SNAPSHOT(2, 9);
@@ -130,13 +145,15 @@ Test(conn_state, passes_in_quick_succession_infer_nothing)
 	conn_state_fini(&state);
 }
 
-Test(conn_state, a_connection_that_is_seen_again_in_between_lives)
+Test(conn_state, a_suspect_that_is_seen_again_lives)
 {
 	open_state(64);
 	SNAPSHOT(0, 1);
-	SNAPSHOT(30, 9);
-	SNAPSHOT(30, 1, 9);
-	SNAPSHOT(30, 9);
+	miss(CONN_DOOM_PASSES - 1);
+	cr_expect_eq(state.suspects, 1);
+	SNAPSHOT(0, 1, 9);
+	cr_expect_eq(state.suspects, 0);
+	miss(CONN_DOOM_PASSES - 1);
 	cr_expect_eq(inferred(), 0);
 	conn_state_fini(&state);
 }
@@ -161,8 +178,7 @@ Test(conn_state, a_close_record_after_its_inference_is_late_and_not_told_again)
 
 	open_state(64);
 	SNAPSHOT(0, 1);
-	SNAPSHOT(30, 9);
-	SNAPSHOT(30, 9);
+	miss(CONN_DOOM_PASSES);
 	cr_assert_eq(inferred(), 1);
 	cr_expect_not(close_connection(1, &view));
 	cr_expect_eq(state.counts.late_close, 1);
@@ -176,8 +192,7 @@ Test(conn_state, a_close_record_between_doom_and_inference_is_told_as_a_close)
 
 	open_state(64);
 	SNAPSHOT(0, 1);
-	SNAPSHOT(30, 9);
-	SNAPSHOT(30, 9);
+	miss(CONN_DOOM_PASSES);
 	cr_expect(close_connection(1, &view));
 	cr_expect_not(view.inferred);
 	cr_expect_eq(inferred(), 0);
@@ -188,8 +203,7 @@ Test(conn_state, a_tombstone_stays_for_one_interval_and_then_gives_its_place_bac
 {
 	open_state(64);
 	SNAPSHOT(0, 1);
-	SNAPSHOT(30, 9);
-	SNAPSHOT(30, 9);
+	miss(CONN_DOOM_PASSES);
 	cr_assert_eq(inferred(), 1);
 	cr_expect_eq(state.table.used, 2);
 	SNAPSHOT(29, 9);
@@ -197,6 +211,22 @@ Test(conn_state, a_tombstone_stays_for_one_interval_and_then_gives_its_place_bac
 	SNAPSHOT(1, 9);
 	cr_expect_eq(state.table.used, 1);
 	cr_expect_eq(inferred(), 0);
+	conn_state_fini(&state);
+}
+
+Test(conn_state, a_connection_that_lives_on_after_its_inference_is_never_told_again)
+{
+	struct conn_view view;
+
+	open_state(64);
+	SNAPSHOT(0, 1);
+	miss(CONN_DOOM_PASSES);
+	cr_assert_eq(inferred(), 1);
+	for (unsigned i = 0; i < 5; i++)
+		SNAPSHOT(30, 1);
+	cr_expect_eq(live(), 0);
+	cr_expect_not(close_connection(1, &view));
+	cr_expect_eq(state.counts.late_close, 1);
 	conn_state_fini(&state);
 }
 

@@ -10,7 +10,6 @@ enum phase {
 	PHASE_TOMBSTONE = 2, /* was told so */
 };
 
-#define MISSED_PASSES_UNTIL_DOOMED 2
 #define MISSED_MAX 255
 
 int conn_state_init(struct conn_state *state, uint32_t capacity, uint64_t interval_ns,
@@ -104,8 +103,11 @@ void conn_state_seen(struct conn_state *state, const struct conn_record *record)
 		}
 	}
 	meta = &table->metas[index];
-	if (meta->phase == PHASE_TOMBSTONE)
+	/* Told as closed and yet alive: remembered until it really closes, never told again. */
+	if (meta->phase == PHASE_TOMBSTONE) {
+		meta->seen = state->pass;
 		return;
+	}
 	if (meta->phase == PHASE_DOOMED) {
 		meta->phase = PHASE_LIVE;
 		state->doomed--;
@@ -129,11 +131,15 @@ static void judge_missed(struct conn_state *state, uint32_t index, uint64_t now_
 			conn_table_remove(&state->table, index);
 		return;
 	}
-	if (meta->phase == PHASE_LIVE && meta->missed >= MISSED_PASSES_UNTIL_DOOMED &&
-	    now_ns - record->at_ns >= CONN_INFER_AGE_NS) {
-		meta->phase = PHASE_DOOMED;
-		state->doomed++;
+	if (meta->phase != PHASE_LIVE || meta->missed < CONN_SUSPECT_PASSES ||
+	    now_ns - record->at_ns < CONN_INFER_AGE_NS)
+		return;
+	if (meta->missed < CONN_DOOM_PASSES) {
+		state->suspects++;
+		return;
 	}
+	meta->phase = PHASE_DOOMED;
+	state->doomed++;
 }
 
 void conn_state_pass_end(struct conn_state *state, uint64_t now_ns)
@@ -141,6 +147,7 @@ void conn_state_pass_end(struct conn_state *state, uint64_t now_ns)
 	const struct conn_table *table = &state->table;
 	uint64_t live = 0, old = 0;
 
+	state->suspects = 0;
 	for (uint32_t index = 0; index < table->high; index++) {
 		const struct conn_meta *meta = &table->metas[index];
 
@@ -207,7 +214,7 @@ int conn_state_active_next(struct conn_state *state, uint32_t *budget, struct co
 			return -EAGAIN;
 		(*budget)--;
 		state->active_at++;
-		if (!meta->in_use || meta->phase != PHASE_LIVE || meta->missed != 0)
+		if (!meta->in_use || meta->phase != PHASE_LIVE)
 			continue;
 		totals = totals_of(&entry->record);
 		if (meta->is_published && !totals_differ(&totals, &entry->published))
@@ -232,7 +239,7 @@ size_t conn_state_live_next(const struct conn_state *state, size_t slot, struct 
 		const struct conn_meta *meta = &table->metas[index];
 		const struct conn_entry *entry = &table->entries[index];
 
-		if (!meta->in_use || meta->phase != PHASE_LIVE || meta->missed != 0)
+		if (!meta->in_use || meta->phase != PHASE_LIVE)
 			continue;
 		*view = (struct conn_view){
 			.record = &entry->record,

@@ -3,11 +3,13 @@
  * What the records mean: which connections live, which have ended, and which must have ended
  * although nobody said so.
  *
- * A close record ends its connection at once. A snapshot pass says which connections live; one
- * that is in the table and was missed by two complete passes in a row, the last sight of it at least
- * CONN_INFER_AGE_NS ago, has lost its close record on the way: it is doomed, told as closed from its last snapshot, and
- * counted as inferred. It stays as a tombstone for one more interval, so that a late close record
- * is recognised and not told again.
+ * A close record ends its connection at once. A snapshot pass says which connections live. One pass may
+ * miss a live one: the kernel's iterator counts its way back into a list that has changed
+ * meanwhile. So a connection that two complete passes in a row have missed, and whose last sight is
+ * CONN_INFER_AGE_NS old, is a suspect: more passes are to be taken soon, and who is in none of
+ * CONN_DOOM_PASSES has lost its close record on the way. It is doomed, told as closed from its last
+ * snapshot, and counted as inferred. It stays as a tombstone for one more interval, so that a late
+ * close record is recognised and not told again.
  *
  * The books balance at a mark, the moment at which the programs' counter of opened connections was read:
  * closes of connections that opened later are counted apart, and so are such live ones.
@@ -25,6 +27,8 @@
 #include <stdint.h>
 
 #define CONN_INFER_AGE_NS 2000000000ULL
+#define CONN_SUSPECT_PASSES 2
+#define CONN_DOOM_PASSES 5
 
 struct conn_counts {
 	uint64_t closed;     /* close records, but for late ones; by all workers */
@@ -47,8 +51,9 @@ struct conn_state {
 	struct conn_counts counts;
 	struct conn_books books; /* of the last complete pass */
 	uint64_t interval_ns;
-	uint32_t pass;	 /* serial number of the running or last pass */
-	uint32_t doomed; /* entries that wait for conn_state_infer_next() */
+	uint32_t pass;	   /* serial number of the running or last pass */
+	uint32_t suspects; /* after the last complete pass: take another one soon */
+	uint32_t doomed;   /* entries that wait for conn_state_infer_next() */
 	uint32_t infer_at;
 	uint32_t active_at; /* cursor of conn_state_active_next() */
 	uint64_t mark_ns;   /* of the running pass */
