@@ -22,6 +22,8 @@
 
 static struct conn_record records[RECORDS];
 static struct conn_view views[RECORDS];
+/* What is computed goes here, so that computing it is not left out. */
+static volatile bool sink;
 
 /* Connections that differ as real ones do, so that no branch is learnt by heart. */
 static void make_records(bool ipv6)
@@ -65,10 +67,9 @@ static void encode(void *ctx)
 
 static void match(void *ctx)
 {
-	volatile unsigned matched = 0;
 
 	for (unsigned i = 0; i < RECORDS; i++)
-		matched += filter_matches(ctx, &views[i]);
+		sink = filter_matches(ctx, &views[i]);
 }
 
 static void build_and_send(void *ctx)
