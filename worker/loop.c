@@ -270,8 +270,6 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 
 static int wait_ms(const struct loop *loop)
 {
-	if (loop->publishing_active)
-		return 0;
 	if (loop->next_tick_ns <= loop->now_ns)
 		return 0;
 	return (int)((loop->next_tick_ns - loop->now_ns + NS_PER_MS - 1) / NS_PER_MS);
@@ -286,10 +284,10 @@ static void turn(struct loop *loop)
 	pipeline_drain(loop->parts.pipeline);
 	for (int i = 0; i < count; i++)
 		dispatch(loop, &events[i]);
-	if (loop->publishing_active)
-		loop->publishing_active = pipeline_active_step(loop->parts.pipeline);
 	if (loop->now_ns >= loop->next_tick_ns) {
 		loop->next_tick_ns = loop->now_ns + TICK_NS;
+		if (loop->publishing_active)
+			loop->publishing_active = pipeline_active_step(loop->parts.pipeline);
 		pipeline_flush(loop->parts.pipeline, loop->now_ns, false);
 		do_timers(loop);
 	}

@@ -17,8 +17,13 @@
 #define FLUSH_MARGIN_NS (100 * NS_PER_MS)
 /* Pieces of a snapshot (about 200 records each) after which the rings are looked at. */
 #define SNAPSHOT_PIECES_PER_DRAIN 16
-/* Table entries that one step of publishing active connections looks at. */
+/*
+ * Table entries that one step of publishing active connections looks at, at least: about 80
+ * messages per tick, which a subscriber's queue takes while it is slow for half a second.
+ */
 #define ACTIVE_STEP_ENTRIES 4096
+/* Even the largest table is gone over within ten seconds. */
+#define ACTIVE_STEPS_MAX 200
 
 static struct handoff_resume *resume_of(const struct handoff_grants *grants)
 {
@@ -305,7 +310,8 @@ void pipeline_active_begin(struct pipeline *pipeline)
 
 bool pipeline_active_step(struct pipeline *pipeline)
 {
-	uint32_t budget = ACTIVE_STEP_ENTRIES;
+	const uint32_t share = pipeline->state.table.high / ACTIVE_STEPS_MAX;
+	uint32_t budget = share > ACTIVE_STEP_ENTRIES ? share : ACTIVE_STEP_ENTRIES;
 	struct conn_view view;
 	int found;
 

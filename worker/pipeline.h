@@ -73,7 +73,7 @@ int pipeline_snapshot(struct pipeline *pipeline);
 /* Begins to publish live connections that have changed; pipeline_active_step() goes on with it. */
 void pipeline_active_begin(struct pipeline *pipeline);
 
-/* Looks at some thousand entries. Returns true while there may be more. */
+/* Looks at some thousand entries; once a tick. Returns true while there may be more. */
 bool pipeline_active_step(struct pipeline *pipeline);
 
 /* The first live connection at or after slot, as struct query_source's next. */
