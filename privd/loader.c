@@ -40,7 +40,8 @@ static const char *const event_programs[] = {"state_change", "destroy", NULL};
 static const char *const iterators[] = {"snapshot", "list_cgroups", "seed_files", "seed_orphans",
 					NULL};
 
-static int print_debug(enum libbpf_print_level level, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int print_debug(enum libbpf_print_level level,
+							     const char *format, va_list arguments)
 {
 	static char text[65536]; /* a verifier's log: its last words matter, and it is long */
 	char *rest = text, *line;
