@@ -16,8 +16,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 
-/* How long a worker may take to answer one request. */
-#define CLIENT_ANSWER_MS 5000
+/* How long a worker may take to answer one request: a first page waits for a whole snapshot. */
+#define CLIENT_ANSWER_MS 10000
 
 struct client {
 	nng_socket socket;
