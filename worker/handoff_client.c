@@ -49,7 +49,7 @@ int handoff_client_adopt(struct handoff_client *client, int fd)
 {
 	const struct timeval timeout = {
 		.tv_sec = HANDOFF_ANSWER_TIMEOUT_MS / 1000,
-		.tv_usec = HANDOFF_ANSWER_TIMEOUT_MS % 1000 * 1000,
+		.tv_usec = HANDOFF_ANSWER_TIMEOUT_MS % 1000 * 1000L,
 	};
 	_cleanup_close_ int low = fd;
 	int high;
