@@ -21,8 +21,8 @@ enum key_type {
 struct key {
 	const char *section;
 	const char *name;
-	enum key_type type;
 	size_t offset; /* in struct config */
+	enum key_type type;
 	uint32_t minimum;
 	uint32_t maximum;
 	uint32_t initial;
@@ -30,7 +30,7 @@ struct key {
 
 #define KEY(section, name, type, minimum, maximum, initial)                                \
 	{                                                                                  \
-#section, #name, type, offsetof(struct config, section##_##name), minimum, \
+#section, #name, offsetof(struct config, section##_##name), type, minimum, \
 			maximum, initial                                                   \
 	}
 

@@ -18,7 +18,7 @@
 
 #define CONFIG_FILE_DEFAULT "/etc/sockwarden/sockwarden.json"
 /* A larger file, or more drop-ins, is an error. */
-#define CONFIG_FILE_BYTES_MAX (256 * 1024)
+#define CONFIG_FILE_BYTES_MAX 262144
 #define CONFIG_DROP_INS_MAX 256
 /* Room for "FILE:LINE:COL: message". */
 #define CONFIG_ERROR_BYTES 512

@@ -81,15 +81,16 @@ static unsigned longest_zeros(const unsigned *groups, unsigned *length)
 static char *write_ipv6(char *at, const uint8_t *ip)
 {
 	static const uint8_t mapped[12] = {[10] = 0xff, [11] = 0xff};
+	static const char mapped_text[] = {':', ':', 'f', 'f', 'f', 'f', ':'};
 	unsigned groups[GROUPS];
 	unsigned zeros;
 	unsigned zeros_at;
 
 	if (memcmp(ip, mapped, sizeof(mapped)) == 0) {
-		memcpy(at, "::ffff:", 7);
-		return write_ipv4(at + 7, ip + 12);
+		memcpy(at, mapped_text, sizeof(mapped_text));
+		return write_ipv4(at + sizeof(mapped_text), ip + sizeof(mapped));
 	}
-	for (unsigned i = 0; i < GROUPS; i++)
+	for (size_t i = 0; i < GROUPS; i++)
 		groups[i] = (unsigned)ip[2 * i] << 8 | ip[2 * i + 1];
 	zeros_at = longest_zeros(groups, &zeros);
 	for (unsigned i = 0; i < GROUPS;) {

@@ -19,7 +19,7 @@
 #define BUS_EVENTS_SOCKET "events.sock"
 #define BUS_QUERY_SOCKET "query.sock"
 #define BUS_SUBSCRIBERS_MAX 32
-#define BUS_REQUEST_BYTES_MAX (64 * 1024)
+#define BUS_REQUEST_BYTES_MAX 65536
 
 struct bus;
 

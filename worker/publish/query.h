@@ -27,8 +27,8 @@
 #include <stdint.h>
 
 /* A longer request is too_large; one over BUS_REQUEST_BYTES_MAX is not even read. */
-#define QUERY_REQUEST_BYTES_MAX (16 * 1024)
-#define QUERY_ANSWER_BYTES_MAX (64 * 1024)
+#define QUERY_REQUEST_BYTES_MAX 16384
+#define QUERY_ANSWER_BYTES_MAX 65536
 /* Requests that are answered in one go, so that the rings are looked at in between. */
 #define QUERY_SERVE_MAX 16
 

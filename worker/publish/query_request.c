@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 enum key {
@@ -73,15 +74,16 @@ void query_page_format(char token[static QUERY_PAGE_BYTES + 1], size_t slot, uin
 
 static bool parse_page(struct query_request *request, const char *token)
 {
+	char slot[QUERY_PAGE_SLOT_BYTES + 1] = {0};
 	char again[QUERY_PAGE_BYTES + 1];
-	uint32_t hash;
 
-	if (strlen(token) != QUERY_PAGE_BYTES ||
-	    sscanf(token, "%16zx%8" SCNx32, &request->slot, &hash) != 2)
+	if (strlen(token) != QUERY_PAGE_BYTES)
 		return false;
-	/* sscanf() is lenient about signs and spaces: only what we would write is a token. */
-	query_page_format(again, request->slot, hash);
-	return strcmp(token, again) == 0 && hash == request->filter_hash;
+	memcpy(slot, token, QUERY_PAGE_SLOT_BYTES);
+	request->slot = strtoul(slot, NULL, 16);
+	/* strtoul() is lenient about signs and ends: only what we would write is a token. */
+	query_page_format(again, request->slot, request->filter_hash);
+	return strcmp(token, again) == 0;
 }
 
 static enum query_error parse_snapshot(struct query_request *request, const char *filter,

@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#define QUERY_PAGE_SLOT_BYTES 16
 #define QUERY_PAGE_BYTES 24 /* a page's token: 16 hex digits of a slot, 8 of a filter's hash */
 #define QUERY_MESSAGE_BYTES 192
 
