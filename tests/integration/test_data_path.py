@@ -9,7 +9,7 @@ import pytest
 from harness.scale import SLOW, program, scaled, wait_until
 from harness.sockets import (anyone, connect, drop_received, incoming, kernel_counter, key_of,
                              listen, outgoing, receive_exactly, sent_and_received, ss,
-                             start_program, total_retransmits)
+                             start_program, total_retransmits, wait_acknowledged)
 
 
 def test_retransmits_are_what_tcp_counts(tracer, netns):
@@ -142,6 +142,7 @@ def test_no_program_runs_per_send_or_receive(tracer, netns, statistics):
     # 4 calls a round: even one program on one of them would run `rounds` times.
     assert max(grown.values()) < rounds // 10, grown
 
+    wait_acknowledged(client, server)
     live, = [c for c in tracer.snapshot() if outgoing(namespace, 7950)(c)]
     assert sent_and_received(live) == (rounds * 64 + bulk, rounds * 64)
     for sock in (client, server, listener):

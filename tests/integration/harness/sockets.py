@@ -1,11 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
 """Connections that a test makes itself, and independent witnesses of what they carried."""
 import ctypes
+import fcntl
 import os
 import re
 import socket
 import struct
 import subprocess
+import termios
+
+from harness.scale import wait_until
 
 SO_ATTACH_FILTER = 26
 # struct tcp_info (linux/tcp.h): tcpi_total_retrans is the 32-bit word at this offset.
@@ -58,7 +62,16 @@ def receive_end(sock):
     return total
 
 
+def wait_acknowledged(*socks):
+    """Until the peer has acknowledged everything, which is when the kernel counts it as sent."""
+    for sock in socks:
+        wait_until(lambda: struct.unpack("i", fcntl.ioctl(sock, termios.TIOCOUTQ, bytes(4)))[0] == 0,
+                   5, "everything is acknowledged", 0.001)
+
+
 def close_with_reset(sock):
+    """RST instead of FIN, after what was sent has arrived."""
+    wait_acknowledged(sock)
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     sock.close()
 
