@@ -162,24 +162,30 @@ is_alive()
 	kill -0 -- "$1" 2>/dev/null
 }
 
+# A log's last line, without its priority.
+last_line()
+{
+	tail -n 1 "$1" | sed 's/^<[0-7]>//'
+}
+
 # wait_ready NAME PID: until its log says so; its last line tells why not.
 wait_ready()
 {
 	local log=$scratch/$1.log code=0 i
 
 	touch "$log" # the background may not have come to it yet
+	# 15 s. The shell's own notice of a killed process is not needed.
 	for ((i = 0; i < 300; i++)); do
-		if grep -qw ready "$log"; then
-			return
-		fi
-		if ! is_alive "$2"; then
-			wait "$2" || code=$?
-			printf -v "$1" '' # privd or worker: there is nothing left to stop
-			fail "$((code ? code : 1))" "$1 did not start: $(tail -n 1 "$log")"
-		fi
+		! grep -qw ready "$log" || return 0
+		is_alive "$2" || break
 		sleep 0.05
-	done
-	fail 1 "$1 was not ready after 15 s: $(tail -n 1 "$log")"
+	done 2>/dev/null
+	if is_alive "$2"; then
+		fail 1 "$1 is not ready after 15 s: $(last_line "$log")"
+	fi
+	wait "$2" 2>/dev/null || code=$?
+	printf -v "$1" '' # privd or worker: there is nothing left to stop
+	fail "$((code > 0 && code < 128 ? code : 1))" "$1 did not start: $(last_line "$log")"
 }
 
 # Sessions of their own keep the terminal's Ctrl-C away from the daemons: they are stopped in order.
@@ -207,7 +213,7 @@ ended()
 
 	wait "$2" 2>/dev/null || code=$?
 	printf -v "$1" ''
-	fail 1 "$1 ended with code $code: $(tail -n 1 "$scratch/$1.log")"
+	fail 1 "$1 ended with code $code: $(last_line "$scratch/$1.log")"
 }
 
 # Everything runs in the background and is looked at in turns: a trap would have to wait for a
@@ -225,7 +231,7 @@ show()
 	viewer=$!
 	while is_alive "$viewer" && is_alive "$worker" && is_alive "$privd"; do
 		sleep 0.2
-	done
+	done 2>/dev/null
 	is_alive "$privd" || ended privd "$privd"
 	is_alive "$worker" || ended worker "$worker"
 	wait "$viewer" || code=$?
