@@ -19,6 +19,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
+#include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdio.h>
@@ -364,6 +365,7 @@ int main(int argc, char **argv)
 	keep_bpf = confine_needs_bpf_capability(try_iterator, &loader);
 	describe(&grants.welcome, &loader, &rings, keep_bpf);
 
+	malloc_trim(0); /* what libbpf needed to load; nothing is allocated from here on */
 	error = confine_drop_identity(privd.uid, privd.gid, keep_bpf);
 	if (!error)
 		error = confine_lock();
