@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The manual pages against the code: every counter and gauge is listed, by its name and in the
+ * code's order, and no other; every configuration key that is described is one, with the range
+ * and the default that the page tells.
+ */
+#include "worker/config.h"
+#include "worker/metrics.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define LINE_BYTES 256
+
+struct page {
+	FILE *file;
+	char line[LINE_BYTES];
+};
+
+static void page_open(struct page *page, const char *name)
+{
+	char path[512];
+
+	snprintf(path, sizeof(path), "%s/%s", MANUAL_FOLDER, name);
+	page->file = fopen(path, "re");
+	cr_assert_not_null(page->file, "%s cannot be opened", path);
+}
+
+static bool page_next(struct page *page)
+{
+	if (!fgets(page->line, sizeof(page->line), page->file))
+		return false;
+	page->line[strcspn(page->line, "\n")] = '\0';
+	return true;
+}
+
+/* The item's name, if the line is ".It Cm NAME"; else NULL. */
+static const char *item_of(const char *line)
+{
+	static const char item[] = ".It Cm ";
+
+	return strncmp(line, item, sizeof(item) - 1) == 0 ? line + sizeof(item) - 1 : NULL;
+}
+
+Test(manual, lists_every_counter_and_gauge_and_no_other)
+{
+	struct page page;
+	unsigned next = 0;
+	bool reached = false;
+
+	page_open(&page, "sockwarden-events.7");
+	while (page_next(&page)) {
+		const char *name = item_of(page.line);
+
+		if (strcmp(page.line, ".Ss Counters and gauges") == 0)
+			reached = true;
+		if (!reached || !name)
+			continue;
+		cr_assert_lt(next, METRIC_COUNT, "%s is not counted", name);
+		cr_assert_str_eq(name, metric_name((enum metric)next));
+		next++;
+		cr_assert(page_next(&page));
+		cr_assert_eq(strncmp(page.line, "gauge: ", 7) == 0,
+			     metric_kind((enum metric)(next - 1)) == METRIC_KIND_GAUGE,
+			     "%s: gauge or counter?", metric_name((enum metric)(next - 1)));
+	}
+	cr_assert_eq(next, METRIC_COUNT, "%s is missing",
+		     next < METRIC_COUNT ? metric_name((enum metric)next) : "");
+	fclose(page.file);
+}
+
+/* Applies one key to *config; returns what config_apply() does. */
+static int apply(struct config *config, const char *key, const char *value)
+{
+	const char *dot = strchr(key, '.');
+	char text[LINE_BYTES];
+	char error[CONFIG_ERROR_BYTES];
+	int length;
+
+	cr_assert_not_null(dot, "%s", key);
+	length = snprintf(text, sizeof(text), "{\"%.*s\":{\"%s\":%s}}", (int)(dot - key), key,
+			  dot + 1, value);
+	return config_apply(config, "page", text, (size_t)length, error, sizeof(error));
+}
+
+static int apply_number(struct config *config, const char *key, unsigned long number)
+{
+	char text[32];
+
+	snprintf(text, sizeof(text), "%lu", number);
+	return apply(config, key, text);
+}
+
+/* A range holds if its ends are taken and what lies beside them is not. */
+static void expect_range(const char *key, unsigned long min, unsigned long max)
+{
+	struct config config;
+
+	config_default(&config);
+	cr_assert_eq(apply_number(&config, key, min), 0, "%s: %lu", key, min);
+	cr_assert_eq(apply_number(&config, key, max), 0, "%s: %lu", key, max);
+	cr_assert_neq(apply_number(&config, key, min - 1), 0, "%s: %lu", key, min - 1);
+	cr_assert_neq(apply_number(&config, key, max + 1), 0, "%s: %lu", key, max + 1);
+}
+
+/* A default holds if setting it changes nothing. */
+static void expect_default(const char *key, const char *value)
+{
+	struct config standard;
+	struct config config;
+
+	memset(&standard, 0, sizeof(standard));
+	config_default(&standard);
+	config = standard;
+	cr_assert_eq(apply(&config, key, value), 0, "%s cannot be %s", key, value);
+	cr_assert_arr_eq((const char *)&config, (const char *)&standard, sizeof(config),
+			 "the default of %s is not %s", key, value);
+}
+
+static void check_key(const char *key, const char *text)
+{
+	unsigned long min, max, standard;
+	char value[32];
+
+	if (sscanf(text, "%lu to %lu, default %lu:", &min, &max, &standard) == 3) {
+		expect_range(key, min, max);
+		snprintf(value, sizeof(value), "%lu", standard);
+		expect_default(key, value);
+	} else if (sscanf(text, "true or false, default %31[a-z]:", value) == 1) {
+		expect_default(key, value);
+	} else {
+		cr_assert_str_eq(key, "log.level", "%s: %s", key, text);
+		expect_default(key, "\"info\"");
+	}
+}
+
+Test(manual, tells_each_keys_range_and_default)
+{
+	unsigned count = 0;
+	struct page page;
+
+	page_open(&page, "sockwarden.json.5");
+	while (page_next(&page)) {
+		char key[LINE_BYTES];
+		const char *name = item_of(page.line);
+
+		if (!name)
+			continue;
+		snprintf(key, sizeof(key), "%s", name);
+		cr_assert(page_next(&page));
+		check_key(key, page.line);
+		count++;
+	}
+	cr_assert_gt(count, 0);
+	fclose(page.file);
+}
