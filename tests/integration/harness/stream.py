@@ -127,13 +127,18 @@ class Subscriber:
         return found
 
     def duplicates(self):
-        """Ids that were published as closed more than once."""
-        seen = set()
-        twice = set()
+        """Connections that were published as closed more than once, as texts; a few of them."""
+        times = {}
         with self._condition:
             for connection in self.closed:
-                (twice if connection["id"] in seen else seen).add(connection["id"])
-        return twice
+                times.setdefault(connection["id"], []).append(connection)
+        twice = [same for same in times.values() if len(same) > 1]
+        if not twice:
+            return []
+        return [f"{len(twice)} ids"] + [
+            " / ".join(f"{c['id']} {c['direction']} {c['close_reason']} inferred {c['inferred']} "
+                       f"netns {c['netns']} {c['_instance'][:4]} at {c['_ts_ns']}" for c in same)
+            for same in twice[:3]]
 
     def close(self):
         self._process.kill()
