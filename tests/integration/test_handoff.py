@@ -92,7 +92,7 @@ def test_a_wrong_message_ends_the_session_with_one_line(pair, name):
 
 @pytest.mark.parametrize("prepare, data", [
     (None, "hello"), ("greet", message(GRANTS)), ("serve", message(PING)),
-    ("serve", handoff.iterate(1))])
+    ("serve", handoff.iterate(1))], ids=["hello", "grants", "ping", "iterate"])
 @pytest.mark.parametrize("count", [1, 3])
 def test_a_message_with_descriptors_ends_the_session(pair, prepare, data, count):
     held = os.listdir(f"/proc/{pair.privd.pid}/fd")
