@@ -18,6 +18,7 @@ logs=$tree/build/logs
 passed=0
 failed=0
 skipped=0
+kernels_pid=
 began=$SECONDS
 
 usage()
@@ -41,11 +42,15 @@ count()
 	skipped=$((skipped + $4))
 }
 
-# show LOG: the end of a log that tells of a failure.
+# show LOG: what a log tells of a failure: the lines that name one, and its end.
 show()
 {
-	echo "    the end of $1:"
-	tail -n 60 "$1" | sed 's/^/    /'
+	echo "    $1:"
+	{
+		grep -m 40 -E '\[FAIL\]|Assertion Failed|\*\*\*Failed|^E  |^FAILED|^ERROR|(error|warning): ' "$1"
+		echo ...
+		tail -n 20 "$1"
+	} | sed 's/^/    /'
 }
 
 install_packages()
@@ -123,7 +128,6 @@ build()
 		return 0
 	fi
 	count "build $1" 0 1 0 $((SECONDS - start))
-	grep -m 20 -E 'error|FAILED' "$2"
 	show "$2"
 	return 1
 }
@@ -232,7 +236,7 @@ wants()
 
 main()
 {
-	local part kernels_pid= kernels_start=0 status=0
+	local part kernels_start=0 status=0
 
 	parts=${*:-all}
 	for part in $parts; do
