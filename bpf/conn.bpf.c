@@ -504,23 +504,55 @@ int BPF_KRETPROBE(accept_by_return, struct sock *sk)
 	return 0;
 }
 
-static __always_inline int snapshot_one(struct seq_file *seq, struct sock *sk, struct facts *facts)
-{
-	struct conn_record record = {};
-	struct facts copy;
-	const struct tcp_sock *tp;
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__type(key, u32);
+	__type(value, struct snapshot_stage);
+} stage SEC(".maps");
 
+/*
+ * Puts a connection on the stage. What is written to the iterator itself leaves in pieces of
+ * 32 KiB, and behind each piece the kernel walks a whole bucket again to find its place: with some
+ * ten thousand sockets and few buckets (there are as many as CPUs) that is most of the time.
+ * Returning 1 makes read() give EAGAIN and come back to the same socket.
+ */
+static __always_inline int snapshot_one(u64 seq_num, struct sock *sk, struct facts *facts)
+{
+	struct snapshot_stage *place;
+	struct conn_record *record;
+	const struct tcp_sock *tp;
+	struct facts copy;
+	u32 zero = 0;
+
+	place = bpf_map_lookup_elem(&stage, &zero);
+	if (!place)
+		return 0;
+	if (seq_num == 0) {
+		place->count = 0;
+		place->handed_out = 0;
+	}
 	if (!sk || !facts || facts->phase != FACTS_OPEN)
 		return 0;
 	tp = sock_tcp(sk);
 	if (!tp)
 		return 0;
+	if (place->count >= RECORD_STAGE_CAPACITY) {
+		if (!place->handed_out) {
+			place->handed_out = 1;
+			return 1;
+		}
+		place->handed_out = 0;
+		place->count = 0;
+	}
 	__builtin_memcpy(&copy, facts, sizeof(copy));
 	facts_adopt_accepted(&copy, sk);
-	record.kind = RECORD_KIND_SNAPSHOT;
-	record.at_ns = bpf_ktime_get_ns();
-	record_fill(&record, tp, &copy, READ(sk, __sk_common.skc_state), 0);
-	bpf_seq_write(seq, &record, sizeof(record));
+	record = &place->records[place->count % RECORD_STAGE_CAPACITY];
+	record->kind = RECORD_KIND_SNAPSHOT;
+	record->at_ns = bpf_ktime_get_ns();
+	record_fill(record, tp, &copy, READ(sk, __sk_common.skc_state), 0);
+	place->count++;
 	return 0;
 }
 
@@ -530,15 +562,13 @@ int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u64 *key = ctx->key;
 
-	if (!key)
-		return 0;
-	return snapshot_one(ctx->meta->seq, (struct sock *)*key, ctx->value);
+	return snapshot_one(ctx->meta->seq_num, key ? (struct sock *)*key : NULL, ctx->value);
 }
 #else
 SEC("iter/bpf_sk_storage_map")
 int snapshot(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	return snapshot_one(ctx->meta->seq, ctx->sk, ctx->value);
+	return snapshot_one(ctx->meta->seq_num, ctx->sk, ctx->value);
 }
 #endif
 

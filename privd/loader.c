@@ -126,7 +126,8 @@ static int freeze_arrays(struct loader *loader)
 
 	if (error)
 		return error;
-	if (bpf_map_freeze(loader->batches_fd) || bpf_map_freeze(loader->counters_fd))
+	if (bpf_map_freeze(loader->batches_fd) || bpf_map_freeze(loader->counters_fd) ||
+	    bpf_map_freeze(loader->stage_fd))
 		return -errno;
 	return 0;
 }
@@ -161,6 +162,7 @@ static int try_candidate(struct loader *loader, const struct candidate *candidat
 	if (!error) {
 		loader->batches_fd = bpf_object__find_map_fd_by_name(loader->object, "batches");
 		loader->counters_fd = bpf_object__find_map_fd_by_name(loader->object, "counters");
+		loader->stage_fd = bpf_object__find_map_fd_by_name(loader->object, "stage");
 		loader->rings_fd = bpf_object__find_map_fd_by_name(loader->object, "rings");
 		error = freeze_arrays(loader);
 	}

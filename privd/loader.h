@@ -28,6 +28,7 @@ struct loader {
 	unsigned possible_cpus;
 	int batches_fd;
 	int counters_fd;
+	int stage_fd;
 	int rings_fd;
 	struct bpf_link *connections; /* the iterators that a worker may ask for */
 	struct bpf_link *cgroups;

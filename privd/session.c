@@ -89,17 +89,23 @@ static int grant_map(const struct session_grants *grants, struct session *sessio
 static int on_grants(const struct session_grants *grants, struct session *session)
 {
 	const struct loader *loader = grants->loader;
+	const unsigned cpus = loader->possible_cpus;
+	const struct {
+		enum handoff_type type;
+		int fd;
+		size_t value_bytes, count;
+	} maps[] = {
+		{HANDOFF_GRANT_BATCHES, loader->batches_fd, sizeof(struct conn_batch), cpus},
+		{HANDOFF_GRANT_COUNTERS, loader->counters_fd, sizeof(struct conn_counters), cpus},
+		{HANDOFF_GRANT_STAGE, loader->stage_fd, sizeof(struct snapshot_stage), 1},
+		{HANDOFF_GRANT_RESUME, grants->resume_fd, grants->resume_bytes, 1},
+	};
 	struct handoff_empty end = {0};
-	int error;
+	int error = 0;
 
-	error = grant_map(grants, session, HANDOFF_GRANT_BATCHES, loader->batches_fd,
-			  sizeof(struct conn_batch), loader->possible_cpus);
-	if (!error)
-		error = grant_map(grants, session, HANDOFF_GRANT_COUNTERS, loader->counters_fd,
-				  sizeof(struct conn_counters), loader->possible_cpus);
-	if (!error)
-		error = grant_map(grants, session, HANDOFF_GRANT_RESUME, grants->resume_fd,
-				  grants->resume_bytes, 1);
+	for (size_t i = 0; !error && i < sizeof(maps) / sizeof(maps[0]); i++)
+		error = grant_map(grants, session, maps[i].type, maps[i].fd, maps[i].value_bytes,
+				  maps[i].count);
 	for (unsigned i = 0; !error && i < grants->rings->count; i++) {
 		struct handoff_grant_ring ring = {
 			.cpu = grants->rings->rings[i].cpu,

@@ -54,6 +54,8 @@ const struct handoff_row handoff_table[] = {
 	 "asks whether privd is alive and what its programs missed"},
 	{HANDOFF_PONG, sizeof(struct handoff_pong), 0, HANDOFF_TO_WORKER, SERVING, false, "PONG",
 	 "each program's runs that the kernel skipped"},
+	{HANDOFF_GRANT_STAGE, GRANT, 1, HANDOFF_TO_WORKER, GREETED, true, "GRANT_STAGE",
+	 "the frozen array in which a snapshot's records are put, to be mapped for reading"},
 };
 
 const size_t handoff_table_count = sizeof(handoff_table) / sizeof(handoff_table[0]);

@@ -12,8 +12,9 @@
  *   HELLO {version, abi}       -->
  *                              <--  WELCOME {version, abi, cpus, hooks}  or  REFUSED {reason}
  *   GRANTS                     -->
- *                              <--  GRANT_BATCHES, GRANT_COUNTERS, GRANT_RESUME (one fd each),
- *                                   GRANT_RING (one fd each, one per online CPU), GRANTS_END
+ *                              <--  GRANT_BATCHES, GRANT_COUNTERS, GRANT_STAGE, GRANT_RESUME (one
+ *                                   fd each), GRANT_RING (one fd each, one per online CPU),
+ *                                   GRANTS_END
  *   ITERATE {what}             -->
  *                              <--  ITERATOR (one fd)  or  REFUSED {reason}
  *   PING                       -->
@@ -51,6 +52,7 @@ enum handoff_type {
 	HANDOFF_ITERATOR = 11,
 	HANDOFF_PING = 12,
 	HANDOFF_PONG = 13,
+	HANDOFF_GRANT_STAGE = 14,
 };
 
 enum handoff_direction {
@@ -112,7 +114,7 @@ struct handoff_empty {
 
 /*
  * A descriptor to be mapped. BATCHES: struct conn_batch per possible CPU, read-only. COUNTERS:
- * struct conn_counters per possible CPU, read-only. RESUME: struct handoff_resume, shared and
+ * struct conn_counters per possible CPU, read-only. STAGE: one struct snapshot_stage, read-only. RESUME: struct handoff_resume, shared and
  * writable.
  */
 struct handoff_grant {

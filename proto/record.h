@@ -129,6 +129,18 @@ struct conn_lone {
 	struct conn_record record;
 };
 
+/*
+ * Where a snapshot's records are put, in a mapped array, while the iterator is read. read(2) gives
+ * EAGAIN when the stage is full (handed_out is 1 then) and goes on with an emptied one at the next call;
+ * at the end of the pass it gives 0 and the rest is here. One pass at a time.
+ */
+#define RECORD_STAGE_CAPACITY 8192
+struct snapshot_stage {
+	__u64 count;	  /* records that are complete, 0..RECORD_STAGE_CAPACITY */
+	__u64 handed_out; /* 1: the stage was full and its reader was told */
+	struct conn_record records[RECORD_STAGE_CAPACITY];
+};
+
 /* A control group that some reported process was in; the cgroups iterator gives these. */
 struct cgroup_record {
 	__u8 kind;    /* RECORD_KIND_CGROUP */
@@ -158,6 +170,7 @@ struct conn_counters {
 RECORD_ASSERT(sizeof(struct conn_record) == 160);
 RECORD_ASSERT(sizeof(struct conn_batch) == 24 + RECORD_BATCH_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct conn_lone) == 8 + 160);
+RECORD_ASSERT(sizeof(struct snapshot_stage) == 16 + RECORD_STAGE_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct cgroup_record) == 16 + RECORD_CGROUP_PATH_BYTES);
 RECORD_ASSERT(sizeof(struct conn_counters) == 64);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, id) == 8);

@@ -328,6 +328,10 @@ static int take_grant(struct handoff_grants *grants, const struct handoff_welcom
 				 &(struct expectation){sizeof(struct conn_counters), cpus,
 						       PROT_READ},
 				 fd, &grants->counters, fault);
+	case HANDOFF_GRANT_STAGE:
+		return map_array(&packet->grant,
+				 &(struct expectation){sizeof(struct snapshot_stage), 1, PROT_READ},
+				 fd, &grants->stage, fault);
 	case HANDOFF_GRANT_RESUME:
 		return map_array(&packet->grant,
 				 &(struct expectation){handoff_resume_bytes(cpus), 1,
@@ -349,8 +353,8 @@ static int take_grant(struct handoff_grants *grants, const struct handoff_welcom
 static int receive_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
 			  struct handoff_grants *grants)
 {
-	/* Three arrays, the rings, and the end. */
-	const uint32_t messages = 3 + welcome->rings + 1;
+	/* Four arrays, the rings, and the end. */
+	const uint32_t messages = 4 + welcome->rings + 1;
 	const char *fault;
 
 	for (uint32_t i = 0; i < messages; i++) {
@@ -373,8 +377,8 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 	}
 	if (!(client->session.seen & (1U << HANDOFF_GRANTS_END)))
 		return violation(client, HANDOFF_GRANTS_END, "did not come");
-	if (!grants->batches.memory || !grants->counters.memory || !grants->resume.memory ||
-	    grants->ring_count != welcome->rings)
+	if (!grants->batches.memory || !grants->counters.memory || !grants->stage.memory ||
+	    !grants->resume.memory || grants->ring_count != welcome->rings)
 		return violation(client, HANDOFF_GRANTS_END, "came before all grants");
 	return 0;
 }
@@ -412,6 +416,7 @@ void handoff_grants_fini(struct handoff_grants *grants)
 
 	array_fini(&grants->batches);
 	array_fini(&grants->counters);
+	array_fini(&grants->stage);
 	array_fini(&grants->resume);
 	for (uint32_t i = 0; i < grants->ring_count; i++) {
 		munmap(grants->rings[i].memory, page + grants->rings[i].data_bytes);

@@ -47,6 +47,7 @@ struct handoff_ring {
 struct handoff_grants {
 	struct handoff_array batches;  /* struct conn_batch, read-only */
 	struct handoff_array counters; /* struct conn_counters, read-only */
+	struct handoff_array stage;    /* one struct snapshot_stage */
 	struct handoff_array resume;   /* one struct handoff_resume, shared */
 	struct handoff_ring *rings;
 	uint32_t ring_count;

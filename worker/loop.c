@@ -293,12 +293,16 @@ static void turn(struct loop *loop)
 	}
 }
 
-/* Until somebody listens, something else is due, or the rings have no more time. */
+/*
+ * After another worker: until its subscribers are back, something else is due, or the rings have
+ * no more time.
+ */
 static void await_subscribers(struct loop *loop)
 {
 	struct epoll_event event;
 
-	while (loop->now_ns - loop->started_ns < REJOIN_NS &&
+	while (loop->parts.pipeline->has_predecessor &&
+	       loop->now_ns - loop->started_ns < REJOIN_NS &&
 	       !bus_has_subscribers(loop->parts.bus) && pipeline_can_wait(loop->parts.pipeline)) {
 		if (epoll_wait(loop->epoll_fd, &event, 1, REJOIN_LOOK_MS) != 0)
 			break;

@@ -15,8 +15,6 @@
 #define FLUSH_AGE_NS (200 * NS_PER_MS)
 /* A record waits one tick until it is read and another until its age is looked at. */
 #define FLUSH_MARGIN_NS (100 * NS_PER_MS)
-/* Pieces of a snapshot (about 200 records each) after which the rings are looked at. */
-#define SNAPSHOT_PIECES_PER_DRAIN 16
 /*
  * Table entries that one step of publishing active connections looks at, at least: about 80
  * messages per tick, which a subscriber's queue takes while it is slow for half a second.
@@ -54,10 +52,12 @@ static int open_rings(struct pipeline *pipeline)
 static int pipeline_init(struct pipeline *pipeline, const struct config *config)
 {
 	const struct handoff_grants *grants = pipeline->grants;
-	const struct handoff_resume *resume = resume_of(grants);
+	struct handoff_resume *resume = resume_of(grants);
 	const uint64_t delay_ns = config->publish_closed_delay_ms * NS_PER_MS;
 	int result;
 
+	pipeline->has_predecessor = resume->workers > 0;
+	resume->workers++;
 	pipeline->rings = calloc(grants->ring_count, sizeof(*pipeline->rings));
 	pipeline->sources = calloc(grants->possible_cpus, sizeof(*pipeline->sources));
 	if (!pipeline->rings || !pipeline->sources)
@@ -249,16 +249,14 @@ static int read_snapshot(struct pipeline *pipeline)
 {
 	_cleanup_close_ int fd =
 		handoff_client_iterate(pipeline->client, HANDOFF_ITERATE_CONNECTIONS);
-	unsigned pieces = 0;
 	int result;
 
 	if (fd < 0)
 		return fd;
-	snapshot_begin(&pipeline->snapshot, fd, sizeof(struct conn_record));
+	snapshot_begin_staged(&pipeline->snapshot, fd, pipeline->grants->stage.memory);
 	while ((result = snapshot_read(&pipeline->snapshot)) > 0) {
 		take_piece(pipeline);
-		if (++pieces % SNAPSHOT_PIECES_PER_DRAIN == 0)
-			pipeline_drain(pipeline);
+		pipeline_drain(pipeline);
 	}
 	return result;
 }

@@ -40,6 +40,7 @@ struct pipeline {
 	uint64_t malformed; /* iterators' records */
 	uint64_t flush_age_ns;
 	bool snapshot_failed; /* the last one */
+	bool has_predecessor; /* another worker read these rings before */
 	bool table_was_full;  /* at the last one */
 };
 

@@ -168,7 +168,7 @@ Test(handoff, names_the_reason_of_a_refusal_by_its_errno)
 	cr_assert_eq(check(&session, &message, 24, 1, HANDOFF_TO_PRIVD), -EBADF);
 	message_init(&message, HANDOFF_PING, sizeof(struct handoff_empty));
 	cr_assert_eq(check(&session, &message, 8, 0, HANDOFF_TO_PRIVD), -EPROTO);
-	message_init(&message, 14, sizeof(struct handoff_empty));
+	message_init(&message, HANDOFF_GRANT_STAGE + 1, sizeof(struct handoff_empty));
 	cr_assert_eq(check(&session, &message, 8, 0, HANDOFF_TO_PRIVD), -ENOMSG);
 }
 
@@ -200,8 +200,8 @@ Test(handoff, lets_the_worker_send_no_descriptor)
 
 Test(handoff, has_one_sound_row_for_each_type)
 {
-	cr_assert_eq(handoff_table_count, HANDOFF_PONG);
-	for (unsigned type = HANDOFF_HELLO; type <= HANDOFF_PONG; type++) {
+	cr_assert_eq(handoff_table_count, HANDOFF_GRANT_STAGE);
+	for (unsigned type = HANDOFF_HELLO; type <= HANDOFF_GRANT_STAGE; type++) {
 		const struct handoff_row *row = handoff_row(type);
 		struct handoff_header header;
 
@@ -221,7 +221,7 @@ Test(handoff, has_one_sound_row_for_each_type)
 			cr_assert(&handoff_table[i] == row || handoff_table[i].type != type);
 	}
 	cr_assert_null(handoff_row(0));
-	cr_assert_null(handoff_row(HANDOFF_PONG + 1));
+	cr_assert_null(handoff_row(HANDOFF_GRANT_STAGE + 1));
 	cr_assert_str_eq(handoff_name(0), "unknown");
 }
 

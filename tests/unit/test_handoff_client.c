@@ -16,6 +16,8 @@
 #define CPUS 2
 #define PAGE 4096
 #define RING_PAGES 4
+#define ARRAYS 4
+#define STAGE_PAGES ((sizeof(struct snapshot_stage) + PAGE - 1) / PAGE)
 
 /* privd's side of a session: its answers are put into the socket before the client asks. */
 static int privd = -1;
@@ -72,7 +74,7 @@ static int memory_fd(size_t bytes)
 /* What is granted; a case changes one thing of it. */
 struct offer {
 	struct handoff_welcome welcome;
-	struct handoff_grant arrays[3];
+	struct handoff_grant arrays[ARRAYS];
 	struct handoff_grant_ring rings[3];
 	unsigned ring_count;
 	bool no_end;
@@ -82,19 +84,26 @@ struct offer {
 
 static struct offer good_offer(void)
 {
-	static const size_t sizes[3] = {sizeof(struct conn_batch), sizeof(struct conn_counters), 0};
-	static const uint16_t types[3] = {HANDOFF_GRANT_BATCHES, HANDOFF_GRANT_COUNTERS,
-					  HANDOFF_GRANT_RESUME};
+	const struct {
+		enum handoff_type type;
+		size_t value_bytes;
+		uint32_t count;
+	} arrays[ARRAYS] = {
+		{HANDOFF_GRANT_BATCHES, sizeof(struct conn_batch), CPUS},
+		{HANDOFF_GRANT_COUNTERS, sizeof(struct conn_counters), CPUS},
+		{HANDOFF_GRANT_RESUME, handoff_resume_bytes(CPUS), 1},
+		{HANDOFF_GRANT_STAGE, sizeof(struct snapshot_stage), 1},
+	};
 	struct offer offer = {.welcome = good_welcome(), .ring_count = CPUS};
 
-	for (unsigned i = 0; i < 3; i++) {
+	for (unsigned i = 0; i < ARRAYS; i++) {
 		struct handoff_grant *grant = &offer.arrays[i];
 
-		handoff_header_init(&grant->header, types[i]);
-		grant->value_bytes = (uint32_t)(i == 2 ? handoff_resume_bytes(CPUS) : sizes[i]);
+		handoff_header_init(&grant->header, arrays[i].type);
+		grant->value_bytes = (uint32_t)arrays[i].value_bytes;
 		grant->stride_bytes = (grant->value_bytes + 7) / 8 * 8;
-		grant->count = i == 2 ? 1 : CPUS;
-		grant->map_bytes = 2 * PAGE;
+		grant->count = arrays[i].count;
+		grant->map_bytes = i == ARRAYS - 1 ? STAGE_PAGES * PAGE : 2 * PAGE;
 	}
 	for (uint32_t cpu = 0; cpu < 3; cpu++) {
 		handoff_header_init(&offer.rings[cpu].header, HANDOFF_GRANT_RING);
@@ -114,13 +123,13 @@ static void say_end(void)
 
 static void say_offer(const struct offer *offer)
 {
-	const int array_fd = memory_fd(2 * PAGE);
+	const int array_fd = memory_fd(STAGE_PAGES * PAGE);
 	const int ring_fd = memory_fd((1 + RING_PAGES) * PAGE);
 
 	say(&offer->welcome, sizeof(offer->welcome), -1);
 	if (offer->end_first)
 		say_end();
-	for (unsigned i = 0; i < 3; i++)
+	for (unsigned i = 0; i < ARRAYS; i++)
 		say(&offer->arrays[i], sizeof(offer->arrays[i]), array_fd);
 	for (unsigned i = 0; i < offer->ring_count; i++)
 		say(&offer->rings[i], sizeof(offer->rings[i]),

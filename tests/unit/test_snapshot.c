@@ -82,6 +82,74 @@ Test(snapshot, a_read_that_fails_is_passed_on)
 	cr_expect_eq(snapshot_read(&snapshot), -EBADF);
 }
 
+static struct snapshot_stage stage;
+
+/* A pipe that says EAGAIN while it is open, as an iterator does whose stage is full. */
+static int staged_pipe(int pipe_fds[2])
+{
+	cr_assert_eq(pipe2(pipe_fds, O_NONBLOCK), 0);
+	return pipe_fds[0];
+}
+
+static unsigned count_piece(uint64_t first_id)
+{
+	const struct conn_record *record;
+	unsigned count = 0;
+
+	while ((record = snapshot_next(&snapshot)))
+		cr_assert_eq(record->id, first_id + count++);
+	return count;
+}
+
+Test(snapshot, a_staged_pass_gives_each_full_stage_and_then_the_rest)
+{
+	int pipe_fds[2];
+
+	snapshot_begin_staged(&snapshot, staged_pipe(pipe_fds), &stage);
+	for (uint64_t piece = 0; piece < 3; piece++) {
+		stage.count = RECORD_STAGE_CAPACITY;
+		stage.handed_out = 1;
+		for (uint64_t i = 0; i < stage.count; i++)
+			stage.records[i].id = piece * 10000 + i;
+		cr_assert_eq(snapshot_read(&snapshot), 1);
+		cr_assert_eq(count_piece(piece * 10000), RECORD_STAGE_CAPACITY);
+	}
+	close(pipe_fds[1]);
+	stage.count = 5;
+	stage.handed_out = 0;
+	cr_assert_eq(snapshot_read(&snapshot), 1);
+	cr_expect_eq(count_piece(stage.records[0].id), 5);
+	cr_expect_eq(snapshot_read(&snapshot), 0);
+	close(pipe_fds[0]);
+}
+
+Test(snapshot, an_iterator_that_only_asks_to_be_read_again_repeats_no_record)
+{
+	int pipe_fds[2];
+
+	stage.count = 7; /* still filling */
+	stage.handed_out = 0;
+	snapshot_begin_staged(&snapshot, staged_pipe(pipe_fds), &stage);
+	cr_expect_eq(snapshot_read(&snapshot), -EAGAIN);
+	cr_expect_null(snapshot_next(&snapshot));
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
+Test(snapshot, a_stage_that_cannot_be_is_an_error)
+{
+	int pipe_fds[2];
+
+	stage.count = RECORD_STAGE_CAPACITY + 1;
+	stage.handed_out = 1;
+	snapshot_begin_staged(&snapshot, staged_pipe(pipe_fds), &stage);
+	cr_expect_eq(snapshot_read(&snapshot), -EBADMSG);
+	cr_expect_eq(write(pipe_fds[1], "x", 1), 1);
+	cr_expect_eq(snapshot_read(&snapshot), -EBADMSG, "bytes where none are written");
+	close(pipe_fds[0]);
+	close(pipe_fds[1]);
+}
+
 static struct cgroups cgroups;
 
 static struct cgroup_record group(uint64_t id)
