@@ -16,10 +16,6 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#ifndef CAP_BPF
-#define CAP_BPF 39
-#endif
-
 static const struct syscall_rule rules[] = {
 	{CALL(poll), "waiting"},
 	{CALL(ppoll), "waiting, as some C libraries spell it"},

@@ -107,25 +107,16 @@ static int prepare(struct bpf_object *object, const struct candidate *candidate,
 	return 0;
 }
 
-/* Every batch is told whose it is before user space loses the right to write. */
-static int label_batches(int fd, unsigned cpus)
+/* Tells every batch whose it is, and then takes the right to write from user space, ours included. */
+static int label_and_freeze(const struct loader *loader)
 {
 	struct conn_batch batch = {.kind = RECORD_KIND_BATCH, .version = RECORD_VERSION};
 
-	for (unsigned cpu = 0; cpu < cpus; cpu++) {
+	for (unsigned cpu = 0; cpu < loader->possible_cpus; cpu++) {
 		batch.cpu = (__u16)cpu;
-		if (bpf_map_update_elem(fd, &cpu, &batch, BPF_ANY))
+		if (bpf_map_update_elem(loader->batches_fd, &cpu, &batch, BPF_ANY))
 			return -errno;
 	}
-	return 0;
-}
-
-static int freeze_arrays(struct loader *loader)
-{
-	int error = label_batches(loader->batches_fd, loader->possible_cpus);
-
-	if (error)
-		return error;
 	if (bpf_map_freeze(loader->batches_fd) || bpf_map_freeze(loader->counters_fd) ||
 	    bpf_map_freeze(loader->stage_fd))
 		return -errno;
@@ -164,7 +155,7 @@ static int try_candidate(struct loader *loader, const struct candidate *candidat
 		loader->counters_fd = bpf_object__find_map_fd_by_name(loader->object, "counters");
 		loader->stage_fd = bpf_object__find_map_fd_by_name(loader->object, "stage");
 		loader->rings_fd = bpf_object__find_map_fd_by_name(loader->object, "rings");
-		error = freeze_arrays(loader);
+		error = label_and_freeze(loader);
 	}
 	if (!error && candidate->accept_program)
 		error = attach(loader, candidate->accept_program);
