@@ -46,18 +46,38 @@ static int write_row(const char *folder, const struct handoff_row *row)
 	return file && fclose(file) == 0 ? error : -1;
 }
 
+/* The next row at or after i whose message is first allowed in this state. */
+static size_t next_row(size_t i, enum handoff_state state)
+{
+	for (; i < handoff_table_count; i++) {
+		const struct handoff_row *row = &handoff_table[i];
+
+		if (row->type != HANDOFF_REFUSED && __builtin_ctz(row->states) == (int)state)
+			break;
+	}
+	return i;
+}
+
+/* Every message in its state; the last of each state leads to the next. */
 static int write_session(const char *folder)
 {
+	static const enum handoff_state states[] = {
+		HANDOFF_STATE_NEW,
+		HANDOFF_STATE_GREETED,
+		HANDOFF_STATE_SERVING,
+	};
 	FILE *file = seed_open(folder, "session");
 	int error = file ? 0 : -1;
 
-	for (size_t i = 0; i < handoff_table_count && !error; i++) {
-		const struct handoff_row *row = &handoff_table[i];
+	for (size_t s = 0; s < sizeof(states) / sizeof(states[0]) && !error; s++) {
+		size_t i = next_row(0, states[s]);
 
-		if (row->type != HANDOFF_REFUSED)
-			error = write_step(file, row,
-					   row->type == HANDOFF_WELCOME ||
-						   row->type == HANDOFF_GRANTS_END);
+		while (i < handoff_table_count && !error) {
+			const size_t next = next_row(i + 1, states[s]);
+
+			error = write_step(file, &handoff_table[i], next == handoff_table_count);
+			i = next;
+		}
 	}
 	return file && fclose(file) == 0 ? error : -1;
 }
