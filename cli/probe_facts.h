@@ -8,7 +8,7 @@
 #ifndef SOCKWARDEN_CLI_PROBE_FACTS_H
 #define SOCKWARDEN_CLI_PROBE_FACTS_H
 
-#include "privd/features.h"
+#include "common/features.h"
 
 #include <stdbool.h>
 #include <stddef.h>

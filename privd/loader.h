@@ -8,7 +8,7 @@
 #ifndef SOCKWARDEN_PRIVD_LOADER_H
 #define SOCKWARDEN_PRIVD_LOADER_H
 
-#include "privd/features.h"
+#include "common/features.h"
 #include "proto/handoff.h"
 
 #include <stdint.h>

@@ -5,12 +5,14 @@
  *
  *   options -> directory and socket -> programs -> rings -> attach -> seed -> drop -> serve
  */
+#include "common/cleanup.h"
 #include "common/exit_code.h"
 #include "common/log.h"
 #include "common/name.h"
 #include "common/notify.h"
 #include "privd/confine.h"
 #include "privd/loader.h"
+#include "privd/memory_cgroup.h"
 #include "privd/netns.h"
 #include "privd/perf_rings.h"
 #include "privd/runtime_dir.h"
@@ -174,18 +176,12 @@ static int find_users(const struct options *options, struct identity *worker,
 /* Memory for the worker's position that outlives it: an anonymous file of fixed size. */
 static int make_resume(size_t bytes)
 {
-	int fd = memfd_create("sockwarden-resume", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+	_cleanup_close_ int fd = memfd_create("sockwarden-resume", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 
-	if (fd < 0)
+	if (fd < 0 || ftruncate(fd, (off_t)bytes) < 0 ||
+	    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0)
 		return -errno;
-	if (ftruncate(fd, (off_t)bytes) < 0 ||
-	    fcntl(fd, F_ADD_SEALS, F_SEAL_GROW | F_SEAL_SHRINK | F_SEAL_SEAL) < 0) {
-		int error = -errno;
-
-		close(fd);
-		return error;
-	}
-	return fd;
+	return take_fd(&fd);
 }
 
 static int make_signal_fd(void)
@@ -264,6 +260,7 @@ static int load_failure(int error)
 static int start_tracing(const struct options *options, struct loader *loader,
 			 struct perf_rings *rings)
 {
+	struct memory_cgroup home;
 	struct features features;
 	int error = features_read(&features);
 
@@ -274,7 +271,10 @@ static int start_tracing(const struct options *options, struct loader *loader,
 			strerror(-error));
 		return EXIT_CODE_UNSUPPORTED;
 	}
+	memory_cgroup_leave(&home);
 	error = loader_load(loader, &features, options->facts, options->accept);
+	if (memory_cgroup_return(&home))
+		return EXIT_CODE_FAILURE;
 	if (error)
 		return load_failure(error);
 	error = perf_rings_open(rings, loader->rings_fd, loader->possible_cpus,

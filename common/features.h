@@ -3,8 +3,8 @@
  * What the running kernel offers to the connection programs, read from its BTF, which says which
  * functions it has and what they take. The loader still tries: a kernel may refuse what it has.
  */
-#ifndef SOCKWARDEN_PRIVD_FEATURES_H
-#define SOCKWARDEN_PRIVD_FEATURES_H
+#ifndef SOCKWARDEN_COMMON_FEATURES_H
+#define SOCKWARDEN_COMMON_FEATURES_H
 
 #include <stdbool.h>
 

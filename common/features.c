@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "privd/features.h"
+#include "common/features.h"
 
 #include <bpf/btf.h>
 
