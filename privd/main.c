@@ -246,7 +246,7 @@ static int load_failure(int error)
 {
 	if (error == -EPERM || error == -EACCES) {
 		log_error("the kernel refuses to load BPF programs: %s; start privd as root with "
-			  "CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN, and check the kernel's lockdown",
+			  "CAP_BPF and CAP_PERFMON, and check the kernel's lockdown",
 			  strerror(-error));
 		return EXIT_CODE_PRIVILEGE;
 	}
