@@ -79,7 +79,9 @@ mount_what_is_missing()
 	local kind folder
 
 	while read -r kind folder; do
-		[ -d "$folder" ] && ! mountpoint -q "$folder" || continue
+		if [ ! -d "$folder" ] || mountpoint -q "$folder"; then
+			continue
+		fi
 		mount -t "$kind" "$kind" "$folder" ||
 			echo "cannot mount $kind on $folder" >&2
 	done <<-END
@@ -210,9 +212,10 @@ bench()
 	sed -n '/^round/!p' "$logs/bench.log" | sed 's/^/    /'
 }
 
+# In place of the shell that it is started in, so that a kill reaches it; it ends its machines itself.
 kernels()
 {
-	"$tree/tests/kernels/run.sh" --build "$release"
+	exec "$tree/tests/kernels/run.sh" --build "$release"
 }
 
 # count_kernels LOG STATUS SECONDS: the rig's own lines, and what they add up to.

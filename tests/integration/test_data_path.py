@@ -161,7 +161,7 @@ def test_meta_messages_carry_the_counters(tracer, box):
         second.close()
     assert meta["schema"] == "meta.v1" and meta["health"] == "good"
     assert meta["counters"]["conn.closed"] > 0
-    assert meta["gauges"]["publish.subscribers"] == 2
+    assert meta["gauges"]["publish.subscribers"] >= 2
     assert meta["host"] and len(meta["instance"]) == 16 and int(meta["ts_ns"]) > 1.7e18
 
 

@@ -16,7 +16,8 @@ from harness.sockets import anyone, run_program, sent_and_received
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory):
     """privd; the tests are its workers until the last one starts the real one."""
-    tracer = Tracer(tmp_path_factory.mktemp("handoff"))
+    # Room for what closes before the real one comes, and until its subscribers have dialled.
+    tracer = Tracer(tmp_path_factory.mktemp("handoff"), privd_options=["--ring-pages", "4096"])
     try:
         tracer.start_privd()
         yield tracer

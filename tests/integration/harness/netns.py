@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import subprocess
+import time
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 CLONE_NEWNET = 0x40000000
@@ -19,7 +20,8 @@ class Netns:
     """A named namespace with its loopback up.
 
     It lives until the end of the session: an inode that is free again may be given to the next
-    namespace, and then published connections of the two could not be told apart.
+    namespace, and then published connections of the two could not be told apart. Others on the
+    machine may have had the inode before, so connections that are older are not ours.
     """
 
     _count = 0
@@ -32,6 +34,7 @@ class Netns:
         Netns._made.append(self)
         self.path = f"/run/netns/{self.name}"
         self.inode = os.stat(self.path).st_ino
+        self.created_ns = time.time_ns() - 1_000_000  # room for the steps of a clock
         self.ip("link", "set", "lo", "up")
 
     def ip(self, *arguments):
@@ -67,7 +70,8 @@ class Netns:
 
     def is_ours(self, connection):
         """Whether a published connection lives here."""
-        return connection["netns"] == self.inode
+        return connection["netns"] == self.inode and (
+            connection["opened_ns"] is None or int(connection["opened_ns"]) >= self.created_ns)
 
     @classmethod
     def delete_all(cls):

@@ -142,18 +142,19 @@ def sent_and_received(connection):
 
 def outgoing(namespace, port):
     """A condition: the connecting side of connections to a port in a namespace."""
-    return lambda c: (c["netns"] == namespace.inode and c["direction"] == "outgoing"
+    return lambda c: (namespace.is_ours(c) and c["direction"] == "outgoing"
                       and c["remote"]["port"] == port)
 
 
 def incoming(namespace, port):
     """The accepting side of the same."""
-    return lambda c: (c["netns"] == namespace.inode and c["direction"] == "incoming"
+    return lambda c: (namespace.is_ours(c) and c["direction"] == "incoming"
                       and c["local"]["port"] == port)
 
 
 def anyone(namespace):
-    return lambda c: c["netns"] == namespace.inode
+    """Any connection of a namespace."""
+    return namespace.is_ours
 
 
 def process_comm(pid):
