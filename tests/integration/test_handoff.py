@@ -166,6 +166,10 @@ def test_root_is_refused_too(pair):
 
 def test_tracing_went_on_through_all_of_that(pair, box):
     """What closed while wrong workers came and went is told by the right one."""
+    pair.start_worker()
+    pair.events = pair.subscribe()
+    pair.events.wait(lambda: pair.events.topic("meta.v1"), 5, "a first message")
+    pair.worker.kill()
     count = scaled(200, 32)
     made = run_program(box, program("exact"), "4", str(count), "500000", "9100")
     for case in ("no such type", "a ping before a greeting", "an oversized message"):
@@ -173,8 +177,8 @@ def test_tracing_went_on_through_all_of_that(pair, box):
         visitor.send(CASES[case][1])
         assert visitor.receive()[0] is None
         visitor.close()
+    assert pair.privd.is_alive
     made += run_program(box, program("exact"), "4", str(count), "510000", "9100")
-    pair.events = pair.subscribe()  # it waits for the worker's socket
     pair.start_worker()
 
     def mine(connection):
