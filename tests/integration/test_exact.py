@@ -26,22 +26,9 @@ def lane():
     return namespace
 
 
-@pytest.mark.parametrize("family, count, first, port", [
-    ("4", 10000, 0, 9001), ("mapped", 1000, 100000, 9002), ("6", 1000, 200000, 9003)])
-def test_short_connections_are_exact_in_every_order_of_closing(tracer, lane, family, count, first,
-                                                               port):
-    count = scaled(count, 160)
-    mark = tracer.events.mark()
-    process = lane.start(program("exact"), family, str(count), str(first), str(port),
-                         stdout=-1, text=True)
-    output, _ = process.communicate()
-    assert process.returncode == 0
-    made = [line.split() for line in output.splitlines()]
-    assert len(made) == count
-
-    tracer.events.wait_count(anyone(lane), 2 * count, 20, mark)
-    tracer.settle()
-    found = [c for c in tracer.events.closed[mark:] if anyone(lane)(c)]
+def compare(tracer, found, made, pid, family):
+    """Both sides of each connection of exact's report, against the report."""
+    count = len(made)
     assert len(found) == 2 * count
     clients = {c["local"]["ip"]: c for c in found if c["direction"] == "outgoing"}
     servers = {c["remote"]["ip"]: c for c in found if c["direction"] == "incoming"}
@@ -61,13 +48,54 @@ def test_short_connections_are_exact_in_every_order_of_closing(tracer, lane, fam
             reset = RESET_RECEIVER.get(order) == side["direction"]
             if side["failure"] != ("ECONNRESET" if reset else None):
                 wrong.append((index, order, side["direction"], "failure", side["failure"]))
-            if (side["pid"], side["comm"]) != (process.pid, "exact"):
+            if (side["pid"], side["comm"]) != (pid, "exact"):
                 wrong.append((index, order, side["direction"], side["pid"], side["comm"]))
             if side["family"] != ("ipv6" if family == "6" else "ipv4"):
                 wrong.append((index, order, side["direction"], side["family"]))
         if client["pid_source"] != "connect" or server["pid_source"] not in accepted_by:
             wrong.append((index, order, client["pid_source"], server["pid_source"]))
     assert not wrong, f"{len(wrong)} wrong, such as {wrong[:8]}"
+
+
+@pytest.mark.parametrize("family, count, first, port", [
+    ("4", 10000, 0, 9001), ("mapped", 1000, 100000, 9002), ("6", 1000, 200000, 9003)])
+def test_short_connections_are_exact_in_every_order_of_closing(tracer, lane, family, count, first,
+                                                               port):
+    count = scaled(count, 160)
+    mark = tracer.events.mark()
+    process = lane.start(program("exact"), family, str(count), str(first), str(port),
+                         stdout=-1, text=True)
+    output, _ = process.communicate()
+    assert process.returncode == 0
+    made = [line.split() for line in output.splitlines()]
+    assert len(made) == count
+
+    tracer.events.wait_count(anyone(lane), 2 * count, 20, mark)
+    tracer.settle()
+    compare(tracer, [c for c in tracer.events.closed[mark:] if anyone(lane)(c)], made, process.pid,
+            family)
+
+
+@pytest.mark.parametrize("options", [["--facts", "hash"], ["--accept-hook", "none"]],
+                         ids=["hash", "no accept hook"])
+def test_what_other_kernels_need_is_exact_too(own_tracer, lane, options):
+    """The ways that privd takes where a kernel has less; they can be asked for."""
+    tracer = own_tracer(privd_options=options).start()
+    feature = options[0].removeprefix("--").removesuffix("-hook")
+    assert tracer.hook(feature) == options[1]
+    count = scaled(2000, 160)
+    process = lane.start(program("exact"), "4", str(count), "400000", "9020", stdout=-1, text=True)
+    output, _ = process.communicate()
+    made = [line.split() for line in output.splitlines()]
+
+    def mine(connection):
+        return anyone(lane)(connection) and 9020 in (connection["local"]["port"],
+                                                     connection["remote"]["port"])
+    tracer.events.wait_count(mine, 2 * count, 10)
+    tracer.settle()
+    assert not tracer.events.duplicates()
+    compare(tracer, tracer.events.closed_where(mine), made, process.pid, "4")
+    assert set(tracer.status()["loss"]["stages"].values()) == {0}
 
 
 def test_the_sums_agree_when_all_is_quiet(tracer):
