@@ -99,7 +99,7 @@ static void choose(const struct probe_facts *facts, struct choice choices[CHOICE
 	choices[1] = (struct choice){"facts", store, NEEDS_TRACING, true};
 	choices[2] = choose_accept(facts);
 	choices[3] = with_tracing("snapshots", &facts->iterators,
-				  facts->features.storage ? "iter/bpf_sk_storage_map" : "iter/tcp");
+				  facts->features.storage ? "iter/bpf_sk_storage_map" : "iter/bpf_map_elem");
 	choices[4] = (struct choice){"worker_filter",
 				     facts->seccomp.verdict == PROBE_YES ? "seccomp" : NULL,
 				     "nothing", true};
