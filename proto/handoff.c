@@ -128,6 +128,5 @@ void handoff_header_init(struct handoff_header *header, enum handoff_type type)
 
 size_t handoff_resume_bytes(unsigned possible_cpus)
 {
-	return sizeof(struct handoff_resume) +
-	       (size_t)possible_cpus * sizeof(struct handoff_resume_cpu);
+	return sizeof(struct handoff_resume) + (size_t)possible_cpus * sizeof(uint64_t);
 }

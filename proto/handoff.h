@@ -150,17 +150,17 @@ struct handoff_pong {
 };
 
 /* Where a worker stands, kept in memory that outlives it so that its successor goes on there. */
-struct handoff_resume_cpu {
-	uint64_t batch_id; /* the next record to process is this batch's */
-	uint64_t offset;   /* record of that number */
-};
-
 struct handoff_resume {
-	uint64_t closed;		  /* close records processed by all workers so far */
-	uint64_t inferred;		  /* connections closed by inference so far */
-	uint64_t lost;			  /* close records counted as lost in batch gaps so far */
-	uint64_t workers;		  /* workers that were served so far */
-	struct handoff_resume_cpu cpus[]; /* welcome.possible_cpus of them */
+	uint64_t closed;   /* close records processed by all workers so far */
+	uint64_t inferred; /* connections closed by inference so far */
+	uint64_t lost;	   /* close records counted as lost in batch gaps so far */
+	uint64_t workers;  /* workers that were served so far */
+	/*
+	 * The record to process next on each of welcome.possible_cpus: its batch's id times
+	 * RECORD_BATCH_CAPACITY, plus its number in it. One word, so that whoever is killed while he
+	 * moves it leaves the old position or the new one.
+	 */
+	uint64_t positions[];
 };
 
 struct handoff_row {

@@ -283,6 +283,34 @@ Test(batch, a_mapped_batch_that_is_ahead_is_believed_only_in_the_next_pass)
 	machine_close(&m);
 }
 
+Test(batch, batches_that_are_ahead_pass_after_pass_and_all_come_are_no_gap)
+{
+	struct perf_event_mmap_page *page;
+	uint64_t head;
+	struct machine m;
+
+	machine_open(&m);
+	page = (void *)m.memory[0];
+	/* Under load the head that we see is behind the batch's id in one pass as in the next. */
+	close_many(&m, 0, 16);
+	head = page->data_head;
+	page->data_head = 0;
+	cr_expect_eq(pass(&m, NULL), 0);
+	page->data_head = head;
+	close_many(&m, 0, 16);
+	head = page->data_head;
+	close_many(&m, 0, 16);
+	page->data_head = head;
+	cr_expect_eq(pass(&m, NULL), 32);
+	cr_expect_eq(m.reader.counts.gaps, 0);
+	cr_expect_eq(m.sources[0].batch_id, 2);
+	page->data_head = head + head / 2;
+	cr_expect_eq(pass(&m, NULL), 16);
+	cr_expect_eq(m.reader.counts.gaps, 0);
+	cr_expect_eq(m.reader.counts.lost, 0);
+	machine_close(&m);
+}
+
 Test(batch, a_lone_record_is_handed_out_and_moves_no_position)
 {
 	struct conn_lone lone = {.kind = RECORD_KIND_LONE, .version = RECORD_VERSION};
@@ -396,12 +424,49 @@ Test(batch, a_resume_memory_that_makes_no_sense_is_survived)
 	struct machine m;
 
 	machine_open(&m);
-	m.resume->cpus[0].offset = UINT64_MAX;
-	m.resume->cpus[1].batch_id = UINT64_MAX;
+	m.resume->positions[0] = UINT64_MAX;
+	m.resume->positions[1] = 2 * RECORD_BATCH_CAPACITY;
 	machine_attach(&m);
+	cr_expect_eq(m.reader.counts.malformed, 2, "nothing has been that far");
 	close_many(&m, 0, 40);
 	close_many(&m, 1, 40);
-	cr_expect_eq(pass(&m, NULL), 24, "the first batch counts as read");
+	cr_expect_eq(pass(&m, NULL), 80);
+	machine_close(&m);
+}
+
+Test(batch, a_full_batch_that_was_read_and_has_not_left_is_a_good_position)
+{
+	struct machine m;
+
+	machine_open(&m);
+	for (unsigned i = 0; i < RECORD_BATCH_CAPACITY; i++)
+		m.mapped[0].records[i] = record_make(i);
+	m.mapped[0].len = RECORD_BATCH_CAPACITY;
+	cr_assert_eq(pass(&m, NULL), 16);
+	commit(&m);
+	machine_attach(&m);
+	cr_expect_eq(pass(&m, NULL), 0);
+	cr_expect_eq(m.reader.counts.malformed, 0);
+	machine_close(&m);
+}
+
+Test(batch, a_batch_in_the_ring_that_the_programs_have_not_reached_is_malformed)
+{
+	struct conn_batch batch = {
+		.kind = RECORD_KIND_BATCH,
+		.version = RECORD_VERSION,
+		.len = RECORD_BATCH_CAPACITY,
+		.id = 1000,
+	};
+	struct machine m;
+
+	machine_open(&m);
+	close_many(&m, 0, 16);
+	ring_put(&m, 0, &batch, sizeof(batch));
+	close_many(&m, 0, 20);
+	cr_expect_eq(pass(&m, NULL), 36, "what follows is not taken for duplicates");
+	cr_expect_eq(m.reader.counts.malformed, 1);
+	cr_expect_eq(m.reader.counts.gaps, 0);
 	machine_close(&m);
 }
 

@@ -229,5 +229,5 @@ Test(handoff, has_an_abi_and_a_resume_size_that_grows_with_the_processors)
 {
 	cr_assert_neq(handoff_abi(), 0);
 	cr_assert_eq(handoff_resume_bytes(0), sizeof(struct handoff_resume));
-	cr_assert_eq(handoff_resume_bytes(1024), 32 + 1024 * 16);
+	cr_assert_eq(handoff_resume_bytes(1024), 32 + 1024 * 8);
 }

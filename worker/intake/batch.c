@@ -22,6 +22,33 @@ enum origin {
 /* A CPU cannot make so many batches between two passes: the number is not a batch's id. */
 #define GAP_MAX (1ULL << 32)
 
+/* The id of the batch that is filling: those before it have left, none behind it exists. */
+static uint64_t filling_id(const struct batch_source *source)
+{
+	const struct conn_batch *mapped = source->mapped;
+
+	return __atomic_load_n(&mapped->id, __ATOMIC_ACQUIRE);
+}
+
+/*
+ * Goes on where the resume memory says. A place that the programs have not reached would make
+ * duplicates of all that follows: what is filling now is begun with instead.
+ */
+static void take_position(struct batch_reader *reader, struct batch_source *source,
+			  uint64_t position)
+{
+	const uint64_t id = filling_id(source);
+
+	source->batch_id = position / RECORD_BATCH_CAPACITY;
+	source->offset = position % RECORD_BATCH_CAPACITY;
+	/* The batch behind is right where all of this one was read. */
+	if (source->batch_id > id ? source->batch_id - id > 1 : id - source->batch_id > GAP_MAX) {
+		reader->counts.malformed++;
+		source->batch_id = id;
+		source->offset = 0;
+	}
+}
+
 void batch_reader_init(struct batch_reader *reader, struct batch_source *sources, unsigned cpus,
 		       struct handoff_resume *resume)
 {
@@ -34,10 +61,7 @@ void batch_reader_init(struct batch_reader *reader, struct batch_source *sources
 	for (unsigned cpu = 0; cpu < cpus; cpu++) {
 		struct batch_source *source = &sources[cpu];
 
-		source->batch_id = resume->cpus[cpu].batch_id;
-		source->offset = resume->cpus[cpu].offset;
-		if (source->offset > RECORD_BATCH_CAPACITY)
-			source->offset = RECORD_BATCH_CAPACITY;
+		take_position(reader, source, resume->positions[cpu]);
 		source->committable = source->ring ? source->ring->next : 0;
 		source->ahead = false;
 	}
@@ -90,7 +114,7 @@ static void take_batch(struct batch_reader *reader, struct batch_source *source,
 	}
 	memcpy(batch, sample->payload, sizeof(*batch));
 	if (batch->version != RECORD_VERSION || batch->cpu != reader->cpu || batch->len == 0 ||
-	    batch->len > RECORD_BATCH_CAPACITY ||
+	    batch->len > RECORD_BATCH_CAPACITY || batch->id > filling_id(source) ||
 	    (batch->id > source->batch_id && batch->id - source->batch_id > GAP_MAX)) {
 		reader->counts.malformed++;
 		return;
@@ -153,7 +177,7 @@ static bool copy_mapped(struct batch_reader *reader, const struct batch_source *
 static enum stage read_mapped(struct batch_reader *reader, struct batch_source *source)
 {
 	const struct conn_batch *mapped = source->mapped;
-	const uint64_t id = __atomic_load_n(&mapped->id, __ATOMIC_ACQUIRE);
+	const uint64_t id = filling_id(source);
 	const uint32_t len = __atomic_load_n(&mapped->len, __ATOMIC_ACQUIRE);
 
 	if (id > source->batch_id && id - source->batch_id > GAP_MAX) {
@@ -167,9 +191,10 @@ static enum stage read_mapped(struct batch_reader *reader, struct batch_source *
 		}
 		/*
 		 * The ring's head may become visible to us after the batch's id. A batch that
-		 * is still missing a pass later is not going to come.
+		 * is still missing a pass later is not going to come. One that has come since
+		 * makes room for the next, seen in the same way.
 		 */
-		if (!source->ahead) {
+		if (!source->ahead || source->ahead_id <= source->batch_id) {
 			source->ahead = true;
 			source->ahead_id = id;
 			return STAGE_END;
@@ -268,9 +293,10 @@ void batch_reader_commit(struct batch_reader *reader, uint64_t closed, uint64_t 
 	 * the successor recognises as read.
 	 */
 	for (unsigned cpu = 0; cpu < reader->cpus; cpu++) {
-		__atomic_store_n(&resume->cpus[cpu].batch_id, reader->sources[cpu].batch_id,
-				 __ATOMIC_RELAXED);
-		__atomic_store_n(&resume->cpus[cpu].offset, reader->sources[cpu].offset,
+		const struct batch_source *source = &reader->sources[cpu];
+
+		__atomic_store_n(&resume->positions[cpu],
+				 source->batch_id * RECORD_BATCH_CAPACITY + source->offset,
 				 __ATOMIC_RELAXED);
 	}
 	__atomic_store_n(&resume->closed, closed, __ATOMIC_RELAXED);

@@ -51,7 +51,7 @@ struct batch_source {
 struct batch_reader {
 	struct batch_source *sources; /* one per possible CPU, the caller's */
 	unsigned cpus;
-	struct handoff_resume *resume; /* cpus[] has one entry per source */
+	struct handoff_resume *resume; /* positions[] has one entry per source */
 	struct batch_counts counts;
 
 	/* The pass. */
@@ -67,8 +67,8 @@ struct batch_reader {
 };
 
 /*
- * sources: ring and mapped are filled in by the caller, the rest is taken from resume, whose
- * values are clamped to what makes sense.
+ * sources: ring and mapped are filled in by the caller, the rest is taken from resume. A position
+ * there that the mapped batch rules out is counted as malformed, and reading begins at that batch.
  */
 void batch_reader_init(struct batch_reader *reader, struct batch_source *sources, unsigned cpus,
 		       struct handoff_resume *resume);
