@@ -15,7 +15,7 @@ usage: run.sh [options] [--pytest-args ARG...]
 
   --build DIR        the build whose programs are tested (default: build/dev, then build)
   --only A,B         only these series: $(kernel_series | paste -sd' ')
-  --jobs N           machines at a time (default: half of the processors, at least 1)
+  --jobs N           machines at a time (default: as many as processors)
   --limit S          seconds after which a machine is killed (default: 600)
   --check-machine    run only the rig's own tests of the guests; needs no build
   --prepare          fetch and make what the guests need, boot none
@@ -27,40 +27,45 @@ EOF
 }
 
 build='' only='' jobs='' limit=600 check_machine='' prepare='' pytest_args=()
-while (($#)); do
-	case $1 in
-	--build | --only | --jobs | --limit)
-		(($# > 1)) || die "$1 needs a value"
-		declare "${1#--}=$2"
+# parse_options ARG...: sets the variables above.
+parse_options() {
+	while (($#)); do
+		case $1 in
+		--build | --only | --jobs | --limit)
+			(($# > 1)) || die "$1 needs a value"
+			printf -v "${1#--}" %s "$2"
+			shift
+			;;
+		--check-machine) check_machine=1 ;;
+		--prepare) prepare=1 ;;
+		--refresh) export REFRESH=1 ;;
+		--pytest-args)
+			shift
+			pytest_args=("$@")
+			break
+			;;
+		--help)
+			usage
+			exit 0
+			;;
+		*)
+			usage >&2
+			exit 2
+			;;
+		esac
 		shift
-		;;
-	--check-machine) check_machine=1 ;;
-	--prepare) prepare=1 ;;
-	--refresh) export REFRESH=1 ;;
-	--pytest-args)
-		shift
-		pytest_args=("$@")
-		break
-		;;
-	--help)
-		usage
-		exit 0
-		;;
-	*)
-		usage >&2
-		exit 2
-		;;
-	esac
-	shift
-done
+	done
+}
 
+# choose_series: sets series to those of --only, or to all.
 choose_series() {
 	local name
-	[[ -n $only ]] || { kernel_series && return; }
-	tr , '\n' <<<"$only" | while read -r name; do
-		[[ -n $(kernel_field "$name" 1) ]] || die "no series $name; there are: $(kernel_series | paste -sd' ')"
-		echo "$name"
+	mapfile -t series < <(kernel_series)
+	[[ -n $only ]] || return 0
+	for name in ${only//,/ }; do
+		[[ " ${series[*]} " == *" $name "* ]] || die "no series $name; there are: ${series[*]}"
 	done
+	IFS=, read -ra series <<<"$only"
 }
 
 choose_job() {
@@ -87,45 +92,50 @@ one_kernel() {
 	python3 "$RIG/lib/summary.py" "$(cat "$2/release")" "$logs"
 }
 
-[[ $(id -u) == 0 ]] || die "must run as root: it installs packages and makes a root filesystem"
-mapfile -t series < <(choose_series)
-((${#series[@]})) || exit 1
-[[ -n $prepare ]] || choose_job
-mkdir -p "$CACHE" || die "cannot make $CACHE"
-host_install
+# A function, so that bash has read the whole file before what takes minutes: the file may change.
+main() {
+	parse_options "$@"
+	[[ $(id -u) == 0 ]] || die "must run as root: it installs packages and makes a root filesystem"
+	local name folder i running=0 failed=0
+	local -a series folders=()
+	choose_series
+	[[ -n $prepare ]] || choose_job
+	mkdir -p "$CACHE" || die "cannot make $CACHE"
+	host_install
 
-# Two runs may share a cache, but not make the same thing at once.
-exec {lock}>"$CACHE/lock"
-flock "$lock"
-root=$("$RIG/lib/rootfs.sh") || exit 1
-failed=0
-folders=()
-for name in "${series[@]}"; do
-	folder=$("$RIG/lib/kernel.sh" "$name") || failed=1
-	folders+=("$folder")
-done
-exec {lock}>&-
-[[ -n $prepare ]] && exit "$failed"
+	# Two runs may share a cache, but not make the same thing at once.
+	exec {lock}>"$CACHE/lock"
+	flock "$lock"
+	root=$("$RIG/lib/rootfs.sh") || exit 1
+	for name in "${series[@]}"; do
+		folder=$("$RIG/lib/kernel.sh" "$name") || failed=1
+		folders+=("$folder")
+	done
+	exec {lock}>&-
+	[[ -n $prepare ]] && exit "$failed"
 
-payload=$(mktemp) || exit 1
-trap 'rm -f -- "$payload"' EXIT
-payload_make "$build" "$payload" pytest $((limit - 60)) "${pytest_args[@]}"
+	payload=$(mktemp) || exit 1
+	trap 'rm -f -- "$payload"' EXIT
+	payload_make "$build" "$payload" pytest $((limit - 60)) "${pytest_args[@]}"
 
-: "${jobs:=$(($(nproc) > 1 ? $(nproc) / 2 : 1))}"
-# What bash starts in the background ignores ctrl-c, so it is passed on; each job ends its machine.
-trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
-running=0
-for i in "${!series[@]}"; do
-	[[ -n ${folders[i]} ]] || continue
-	if ((running >= jobs)); then
+	# a guest has two processors, but waits half of the time
+	: "${jobs:=$(nproc)}"
+	# What bash starts in the background ignores ctrl-c, so it is passed on; each job ends its machine.
+	trap 'kill $(jobs -p) 2>/dev/null; wait; exit 130' INT TERM
+	for i in "${!series[@]}"; do
+		[[ -n ${folders[i]} ]] || continue
+		if ((running >= jobs)); then
+			wait -n || failed=1
+			running=$((running - 1))
+		fi
+		one_kernel "${series[i]}" "${folders[i]}" &
+		running=$((running + 1))
+	done
+	while ((running > 0)); do
 		wait -n || failed=1
 		running=$((running - 1))
-	fi
-	one_kernel "${series[i]}" "${folders[i]}" &
-	running=$((running + 1))
-done
-while ((running > 0)); do
-	wait -n || failed=1
-	running=$((running - 1))
-done
-exit "$failed"
+	done
+	exit "$failed"
+}
+
+main "$@"

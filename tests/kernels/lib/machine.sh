@@ -23,7 +23,7 @@ payload_make() {
 	shift 2
 	work=$(mktemp -d)
 	install -m 755 "$RIG/guest/init" "$work/init"
-	printf '%s\n' "$@" >"$work/job"
+	printf '%s\0' "$@" >"$work/job"
 	mkdir -p "$work/build" "$work/source"
 	# the daemons' users go through here
 	chmod 755 "$work" "$work/build" "$work/source"

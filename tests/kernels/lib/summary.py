@@ -65,7 +65,7 @@ def main():
     for name, reason in skipped:
         print(f"    skipped {name}: {reason}")
     for name, message in failed[:SHOWN]:
-        print(f"    FAILED {name}: {''.join(message)}")
+        print(f"    FAILED {name}: {''.join(message)[:300]}")
     if len(failed) > SHOWN:
         print(f"    and {len(failed) - SHOWN} more")
     if failed:
