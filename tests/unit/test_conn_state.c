@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/clock.h"
 #include "worker/conn/state.h"
+#include "worker/publish/conn_terms.h"
 
 #include <criterion/criterion.h>
 
@@ -269,6 +270,36 @@ Test(conn_state, active_connections_are_told_at_first_and_then_when_they_change)
 	cr_expect(close_connection(1, &view));
 	cr_assert_not_null(view.previous);
 	cr_expect_eq(view.previous->sent_bytes, 500);
+	conn_state_fini(&state);
+}
+
+static uint64_t sent_delta(const struct conn_view *view)
+{
+	struct conn_totals delta;
+
+	conn_delta(view, &delta);
+	return delta.sent_bytes;
+}
+
+Test(conn_state, what_a_pass_reads_as_less_than_was_told_is_not_told_twice)
+{
+	static const uint64_t readings[] = {100, 99, 99, 100, 150};
+	uint64_t told = 0;
+	struct conn_view view;
+
+	open_state(16);
+	for (size_t i = 0; i < sizeof(readings) / sizeof(readings[0]); i++) {
+		const struct conn_record record = record_make(1, readings[i]);
+		uint32_t budget = 16;
+
+		conn_state_pass_begin(&state, now, 1);
+		conn_state_seen(&state, &record);
+		conn_state_pass_end(&state, now);
+		conn_state_active_begin(&state);
+		while (conn_state_active_next(&state, &budget, &view) > 0)
+			told += sent_delta(&view);
+	}
+	cr_expect_eq(told, 150);
 	conn_state_fini(&state);
 }
 

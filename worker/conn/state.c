@@ -39,6 +39,26 @@ static struct conn_totals totals_of(const struct conn_record *record)
 	};
 }
 
+static uint64_t larger(uint64_t a, uint64_t b)
+{
+	return a > b ? a : b;
+}
+
+/*
+ * A pass reads a socket's numbers one after the other while packets come: one may be smaller than
+ * before, by the number of a FIN. What was told stays told, or the difference would be told twice.
+ */
+static struct conn_totals totals_larger(const struct conn_totals *a, const struct conn_totals *b)
+{
+	return (struct conn_totals){
+		.sent_bytes = larger(a->sent_bytes, b->sent_bytes),
+		.recv_bytes = larger(a->recv_bytes, b->recv_bytes),
+		.sent_packets = (uint32_t)larger(a->sent_packets, b->sent_packets),
+		.recv_packets = (uint32_t)larger(a->recv_packets, b->recv_packets),
+		.retransmits = (uint32_t)larger(a->retransmits, b->retransmits),
+	};
+}
+
 static bool totals_differ(const struct conn_totals *a, const struct conn_totals *b)
 {
 	return a->sent_bytes != b->sent_bytes || a->recv_bytes != b->recv_bytes ||
@@ -217,6 +237,8 @@ int conn_state_active_next(struct conn_state *state, uint32_t *budget, struct co
 		if (!meta->in_use || meta->phase != PHASE_LIVE)
 			continue;
 		totals = totals_of(&entry->record);
+		if (meta->is_published)
+			totals = totals_larger(&totals, &entry->published);
 		if (meta->is_published && !totals_differ(&totals, &entry->published))
 			continue;
 		state->previous = entry->published;
