@@ -50,7 +50,7 @@ Test(json, writes_negative_integers_down_to_the_lowest)
 	json_i64(&json, INT64_MIN);
 	JSON_TEXT(&json, " ");
 	json_i64(&json, INT64_MAX);
-	cr_expect_str_eq(buffer, "-1 -9223372036854775808 9223372036854775807");
+	cr_expect_str_eq(buffer, "-1 \"-9223372036854775808\" \"9223372036854775807\"");
 }
 
 Test(json, makes_integers_above_two_to_the_53_strings)

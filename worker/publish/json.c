@@ -77,12 +77,16 @@ void json_u64(struct json *json, uint64_t value)
 
 void json_i64(struct json *json, int64_t value)
 {
-	if (value < 0) {
+	const uint64_t magnitude = value < 0 ? -(uint64_t)value : (uint64_t)value;
+	const bool quoted = magnitude > NUMBER_MAX;
+
+	if (quoted)
+		JSON_TEXT(json, "\"");
+	if (value < 0)
 		JSON_TEXT(json, "-");
-		json_u64(json, -(uint64_t)value);
-	} else {
-		json_u64(json, (uint64_t)value);
-	}
+	json_u64(json, magnitude);
+	if (quoted)
+		JSON_TEXT(json, "\"");
 }
 
 void json_u64_string(struct json *json, uint64_t value)

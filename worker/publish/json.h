@@ -61,10 +61,10 @@ void json_word(struct json *json, const char *word);
 
 /* Appends digits. */
 void json_u64(struct json *json, uint64_t value);
-void json_i64(struct json *json, int64_t value);
 
 /* Appends a number up to 2^53 as digits, a larger one as a decimal string (RFC 8259, 6). */
 void json_number(struct json *json, uint64_t value);
+void json_i64(struct json *json, int64_t value); /* the same for both signs */
 
 /* Appends digits in quotes. */
 void json_u64_string(struct json *json, uint64_t value);
