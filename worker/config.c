@@ -110,24 +110,14 @@ static int set_integer(struct parse *parse, const struct key *key, const cJSON *
 
 static int set_level(struct parse *parse, const struct key *key, const cJSON *value, size_t offset)
 {
-	static const struct {
-		const char *name;
-		enum log_level level;
-	} levels[] = {
-		{"error", LOG_LEVEL_ERROR},
-		{"warning", LOG_LEVEL_WARNING},
-		{"info", LOG_LEVEL_INFO},
-		{"debug", LOG_LEVEL_DEBUG},
-	};
+	enum log_level level;
 
-	for (size_t i = 0; cJSON_IsString(value) && i < sizeof(levels) / sizeof(levels[0]); i++) {
-		if (strcmp(levels[i].name, value->valuestring) == 0) {
-			set_number(parse->config, key, levels[i].level);
-			return 0;
-		}
-	}
-	return fail(parse, offset, "%s.%s must be \"error\", \"warning\", \"info\" or \"debug\"",
-		    key->section, key->name);
+	if (!cJSON_IsString(value) || log_level_parse(value->valuestring, &level) < 0)
+		return fail(parse, offset,
+			    "%s.%s must be \"error\", \"warning\", \"info\" or \"debug\"",
+			    key->section, key->name);
+	set_number(parse->config, key, level);
+	return 0;
 }
 
 static int set_value(struct parse *parse, const struct key *key, const cJSON *value, size_t offset)
