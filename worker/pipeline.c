@@ -67,6 +67,8 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config)
 		return result;
 	batch_reader_init(&pipeline->reader, pipeline->sources, grants->possible_cpus,
 			  resume_of(grants));
+	pipeline->tcp_enabled = config->tcp_enabled;
+	pipeline->ipv6_enabled = config->ipv6_enabled;
 	pipeline->flush_age_ns = delay_ns > FLUSH_MARGIN_NS ? delay_ns - FLUSH_MARGIN_NS : 0;
 	if (pipeline->flush_age_ns > FLUSH_AGE_NS)
 		pipeline->flush_age_ns = FLUSH_AGE_NS;
@@ -166,8 +168,17 @@ static const char *cgroup_of(struct pipeline *pipeline, const struct conn_record
 	return path;
 }
 
+/* Whether the configuration wants it told. What is not still counts in the books. */
+static bool is_told(const struct pipeline *pipeline, const struct conn_view *view)
+{
+	return pipeline->tcp_enabled &&
+	       (pipeline->ipv6_enabled || view->record->family != RECORD_FAMILY_IPV6);
+}
+
 static void publish(struct pipeline *pipeline, struct conn_view *view)
 {
+	if (!is_told(pipeline, view))
+		return;
 	view->cgroup = cgroup_of(pipeline, view->record, pipeline->events.now_ns);
 	if (conn_events_add(&pipeline->events, view) == -ENOSPC) {
 		send_events(pipeline);
@@ -320,8 +331,10 @@ bool pipeline_active_step(struct pipeline *pipeline)
 
 size_t pipeline_live_next(struct pipeline *pipeline, size_t slot, struct conn_view *view)
 {
-	const size_t next = conn_state_live_next(&pipeline->state, slot, view);
+	size_t next = conn_state_live_next(&pipeline->state, slot, view);
 
+	while (next != 0 && !is_told(pipeline, view))
+		next = conn_state_live_next(&pipeline->state, next, view);
 	if (next != 0)
 		view->cgroup = cgroup_of(pipeline, view->record, pipeline->events.now_ns);
 	return next;

@@ -38,6 +38,8 @@ struct pipeline {
 	struct conn_events events;
 	struct metrics metrics;
 	uint64_t malformed; /* iterators' records */
+	bool tcp_enabled;   /* connections are told */
+	bool ipv6_enabled;  /* those of IPv6 too */
 	uint64_t flush_age_ns;
 	bool snapshot_failed; /* the last one */
 	bool has_predecessor; /* another worker read these rings before */
