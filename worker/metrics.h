@@ -39,7 +39,7 @@
 	X(PUBLISH_MESSAGES, "publish.messages", COUNTER)                                       \
 	X(PUBLISH_BYTES, "publish.bytes", COUNTER)                                             \
 	X(PUBLISH_RECORDS, "publish.records", COUNTER)                                         \
-	X(PUBLISH_REJECTED, "publish.rejected", COUNTER) /* subscribers over the limit */      \
+	X(PUBLISH_REJECTED, "publish.rejected", COUNTER) /* connections over the limit */      \
 	X(QUERY_REQUESTS, "query.requests", COUNTER)                                           \
 	X(QUERY_REFUSED, "query.refused", COUNTER)                                             \
 	X(CONN_LIVE, "conn.live", GAUGE)	 /* in the last snapshot */                    \

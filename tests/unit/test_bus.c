@@ -161,26 +161,42 @@ Test(bus, says_once_that_a_subscriber_joined)
 
 Test(bus, refuses_subscribers_over_its_limit)
 {
-	int fds[BUS_SUBSCRIBERS_MAX];
+	int fds[BUS_CONNECTIONS_MAX];
 	int extra;
 
-	for (unsigned i = 0; i < BUS_SUBSCRIBERS_MAX; i++) {
+	for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++) {
 		fds[i] = greet(BUS_EVENTS_SOCKET, PROTOCOL_SUB);
 		wait_subscribers(i + 1);
 	}
 	extra = greet(BUS_EVENTS_SOCKET, PROTOCOL_SUB);
 	cr_expect(hangs_up(extra));
 	cr_expect_eq(bus_rejected(bus), 1);
-	cr_expect_eq(bus_subscribers(bus), BUS_SUBSCRIBERS_MAX);
+	cr_expect_eq(bus_subscribers(bus), BUS_CONNECTIONS_MAX);
 	close(extra);
 	close(fds[0]);
-	wait_subscribers(BUS_SUBSCRIBERS_MAX - 1);
+	wait_subscribers(BUS_CONNECTIONS_MAX - 1);
 	/* There is room again. */
 	fds[0] = greet(BUS_EVENTS_SOCKET, PROTOCOL_SUB);
-	wait_subscribers(BUS_SUBSCRIBERS_MAX);
-	for (unsigned i = 0; i < BUS_SUBSCRIBERS_MAX; i++)
+	wait_subscribers(BUS_CONNECTIONS_MAX);
+	for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++)
 		close(fds[i]);
 	wait_subscribers(0);
+}
+
+Test(bus, refuses_clients_over_its_limit)
+{
+	int fds[BUS_CONNECTIONS_MAX + 8];
+	const unsigned count = sizeof(fds) / sizeof(fds[0]);
+
+	for (unsigned i = 0; i < count; i++)
+		fds[i] = greet(BUS_QUERY_SOCKET, PROTOCOL_REQ);
+	/* A greeting is answered before its connection is counted. */
+	for (unsigned ms = 0; ms < PATIENCE_MS && bus_rejected(bus) < 8; ms++)
+		usleep(1000);
+	cr_expect_eq(bus_rejected(bus), 8);
+	cr_expect_eq(bus_subscribers(bus), 0, "clients are not subscribers");
+	for (unsigned i = 0; i < count; i++)
+		close(fds[i]);
 }
 
 Test(bus, disconnects_a_subscriber_that_says_something)

@@ -23,16 +23,21 @@
 #define NO_PIPE 0
 #define DRAIN_NS 100000000L
 
+/* The connections of a socket; written by nng's threads. */
+struct pipes {
+	atomic_int ids[BUS_CONNECTIONS_MAX]; /* or NO_PIPE */
+	atomic_uint count;		     /* places in use */
+	atomic_bool joined;
+	atomic_ullong rejected;
+};
+
 struct bus {
 	nng_socket events;
 	nng_socket query;
 	int query_fd;
 	nng_msg *request; /* taken last */
-	/* What follows is written by nng's threads. */
-	atomic_int pipes[BUS_SUBSCRIBERS_MAX]; /* ids, or NO_PIPE */
-	atomic_uint subscribers;	       /* places in use */
-	atomic_bool joined;
-	atomic_ullong rejected;
+	struct pipes subscribers;
+	struct pipes clients;
 };
 
 static int to_errno(int result)
@@ -63,12 +68,12 @@ static int to_errno(int result)
 }
 
 /* Puts a pipe in a free place, or takes it out of its own; false if there is none. */
-static bool swap_pipe(struct bus *bus, int from, int to)
+static bool swap_pipe(struct pipes *pipes, int from, int to)
 {
-	for (unsigned i = 0; i < BUS_SUBSCRIBERS_MAX; i++) {
+	for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++) {
 		int expected = from;
 
-		if (atomic_compare_exchange_strong(&bus->pipes[i], &expected, to))
+		if (atomic_compare_exchange_strong(&pipes->ids[i], &expected, to))
 			return true;
 	}
 	return false;
@@ -80,30 +85,30 @@ static bool swap_pipe(struct bus *bus, int from, int to)
  */
 static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
 {
-	struct bus *bus = context;
+	struct pipes *pipes = context;
 
 	if (event == NNG_PIPE_EV_ADD_PRE) {
-		if (swap_pipe(bus, NO_PIPE, nng_pipe_id(pipe))) {
-			atomic_fetch_add(&bus->subscribers, 1);
+		if (swap_pipe(pipes, NO_PIPE, nng_pipe_id(pipe))) {
+			atomic_fetch_add(&pipes->count, 1);
 		} else {
-			atomic_fetch_add(&bus->rejected, 1);
+			atomic_fetch_add(&pipes->rejected, 1);
 			nng_pipe_close(pipe);
 		}
 	} else if (event == NNG_PIPE_EV_ADD_POST) {
-		atomic_store(&bus->joined, true);
+		atomic_store(&pipes->joined, true);
 	} else if (event == NNG_PIPE_EV_REM_POST) {
-		if (swap_pipe(bus, nng_pipe_id(pipe), NO_PIPE))
-			atomic_fetch_sub(&bus->subscribers, 1);
+		if (swap_pipe(pipes, nng_pipe_id(pipe), NO_PIPE))
+			atomic_fetch_sub(&pipes->count, 1);
 	}
 }
 
-static int watch_pipes(struct bus *bus)
+static int watch_pipes(nng_socket socket, struct pipes *pipes)
 {
 	static const nng_pipe_ev events[] = {NNG_PIPE_EV_ADD_PRE, NNG_PIPE_EV_ADD_POST,
 					     NNG_PIPE_EV_REM_POST};
 
 	for (size_t i = 0; i < sizeof(events) / sizeof(events[0]); i++) {
-		int result = nng_pipe_notify(bus->events, events[i], on_pipe, bus);
+		int result = nng_pipe_notify(socket, events[i], on_pipe, pipes);
 
 		if (result != 0)
 			return result;
@@ -158,7 +163,9 @@ static int open_sockets(struct bus *bus, const char *runtime_dir, unsigned queue
 	if (result == 0)
 		result = nng_socket_set_int(bus->events, NNG_OPT_SENDBUF, (int)queue);
 	if (result == 0)
-		result = watch_pipes(bus);
+		result = watch_pipes(bus->events, &bus->subscribers);
+	if (result == 0)
+		result = watch_pipes(bus->query, &bus->clients);
 	if (result == 0)
 		result = nng_socket_get_int(bus->query, NNG_OPT_RECVFD, &bus->query_fd);
 	if (result != 0) {
@@ -192,17 +199,17 @@ int bus_open(struct bus **bus, const char *runtime_dir, unsigned queue)
 
 unsigned bus_subscribers(const struct bus *bus)
 {
-	return atomic_load(&bus->subscribers);
+	return atomic_load(&bus->subscribers.count);
 }
 
 bool bus_take_joined(struct bus *bus)
 {
-	return atomic_exchange(&bus->joined, false);
+	return atomic_exchange(&bus->subscribers.joined, false);
 }
 
 uint64_t bus_rejected(const struct bus *bus)
 {
-	return atomic_load(&bus->rejected);
+	return atomic_load(&bus->subscribers.rejected) + atomic_load(&bus->clients.rejected);
 }
 
 /* A message of exactly these bytes: what waits in queues takes no more than it holds. */

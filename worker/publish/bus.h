@@ -4,7 +4,8 @@
  * ipc, mode 0660 and of the process' own group. All threads and descriptors that nng will ever
  * need exist when bus_open() returns. Sending never blocks: each subscriber has a queue of its own,
  * and when that is full its oldest message goes (the subscriber sees the hole in seq). The number of
- * subscribers is bounded, which bounds the memory; one more is refused.
+ * connections to each socket is bounded, which bounds the memory and leaves descriptors for what
+ * privd sends (nng 1.5 does not recover where it finds none left); one more is refused.
  *
  * What a peer sends is untrusted: a subscriber that says anything is disconnected before its
  * message is read, a request over BUS_REQUEST_BYTES_MAX is disconnected too.
@@ -18,7 +19,7 @@
 
 #define BUS_EVENTS_SOCKET "events.sock"
 #define BUS_QUERY_SOCKET "query.sock"
-#define BUS_SUBSCRIBERS_MAX 32
+#define BUS_CONNECTIONS_MAX 32 /* of each of the two sockets */
 #define BUS_REQUEST_BYTES_MAX 65536
 
 struct bus;
@@ -41,7 +42,7 @@ static inline bool bus_has_subscribers(const struct bus *bus)
 /* Whether a subscriber came since the last call; it should be told meta.v1. */
 bool bus_take_joined(struct bus *bus);
 
-/* Subscribers that were refused so far because there were BUS_SUBSCRIBERS_MAX already. */
+/* Connections that were refused so far because there were BUS_CONNECTIONS_MAX already. */
 uint64_t bus_rejected(const struct bus *bus);
 
 /* Sends a message (which begins with its topic) to all subscribers; bytes are copied. */
