@@ -171,7 +171,8 @@ lint_format()
 
 lint_tidy()
 {
-	(cd "$tree" && git ls-files 'common/*.c' 'proto/*.c' 'privd/*.c' 'worker/*.c' 'cli/*.c' |
+	(cd "$tree" && git ls-files 'common/*.c' 'proto/*.c' 'privd/*.c' 'worker/*.c' 'cli/*.c' \
+		'tests/programs/*.c' 'tests/bench/churn/[ls]*.c' |
 		xargs -n 4 -P "$(nproc)" clang-tidy -p "$tree/build/tests-clang" --quiet)
 }
 
