@@ -9,25 +9,14 @@
  * again with the CPU's next record.
  *
  * Order of the stores, on which the worker's reading without locks rests: a record, then len;
- * when the batch has left, len = 0, then id. x86 keeps the order of stores; elsewhere a full
- * barrier stands before them.
+ * when the batch has left, len = 0, then id.
  */
 #ifndef SOCKWARDEN_BPF_BATCH_H
 #define SOCKWARDEN_BPF_BATCH_H
 
 #include "bpf/kernel.h"
+#include "bpf/lock.h"
 #include "proto/record.h"
-
-#ifdef __TARGET_ARCH_x86
-#define STORE_AFTER(place, value)                                  \
-	do {                                                       \
-		asm volatile("" ::: "memory");                     \
-		*(volatile __typeof__(place) *)&(place) = (value); \
-		asm volatile("" ::: "memory");                     \
-	} while (0)
-#else
-#define STORE_AFTER(place, value) __sync_lock_test_and_set(&(place), (value))
-#endif
 
 /* The arrays have one value per possible CPU; their size is set at load. */
 struct {
@@ -60,26 +49,6 @@ struct {
 		if (counters_)                                                           \
 			__sync_fetch_and_add(&counters_->field, 1);                      \
 	} while (0)
-
-/* Takes the batch; false if another program on this CPU is at it. */
-static __always_inline bool batch_take(struct conn_batch *batch)
-{
-#ifdef CONN_FACTS_HASH
-	/* Kernels without exchanging atomics (before 5.12) run these programs unpreemptibly: who
-	 * comes in between is an interrupt, and has gone again before we go on. */
-	if (batch->busy)
-		return false;
-	STORE_AFTER(batch->busy, 1);
-	return true;
-#else
-	return __sync_lock_test_and_set(&batch->busy, 1) == 0;
-#endif
-}
-
-static __always_inline void batch_release(struct conn_batch *batch)
-{
-	STORE_AFTER(batch->busy, 0);
-}
 
 /* Sends a full batch; false: the ring has no room, and the batch stays as it is. */
 static __always_inline bool batch_send(void *ctx, struct conn_batch *batch)

@@ -37,14 +37,18 @@ static __always_inline bool sock_is_tcp(const struct sock *sk)
 	return READ(sk, sk_protocol) == IPPROTO_TCP && (family == AF_INET || family == AF_INET6);
 }
 
-/* Begins a connection's facts at its first sight. The caller fills in its process and its time. */
-static __always_inline void facts_open(struct facts *facts, const struct sock *sk, u8 direction,
-				       u8 flags)
+/*
+ * Begins a connection's facts at its first sight. The caller fills in its number, its process and
+ * its time.
+ */
+static __always_inline void facts_open(struct facts *facts, u8 direction, u8 flags)
 {
-	/* A socket that is not new or cloned from a listener carried a connection before. */
-	if (facts->phase == FACTS_REPORTED)
+	/*
+	 * A socket that is not new or cloned from a listener carried a connection before, whose
+	 * end may have been missed.
+	 */
+	if (facts->phase == FACTS_REPORTED || facts->phase == FACTS_OPEN)
 		facts->reused++;
-	facts->id = facts_id(sk, facts->reused);
 	facts->opened_ns = 0;
 	facts->direction = direction;
 	facts->flags = flags;
@@ -117,14 +121,15 @@ static __always_inline bool fin_is_acked(const struct tcp_sock *tp, u8 state, bo
 
 /*
  * Payload that the peer acknowledged, computed without bytes_acked: what was sent once, less what
- * is on its way. A FIN that is on its way takes one number as well.
+ * is on its way. A FIN that is on its way takes one number as well; it is when nothing that was
+ * written waits to be sent.
  */
-static __always_inline u64 sent_and_acked(const struct tcp_sock *tp, bool fin_on_the_way)
+static __always_inline u64 sent_and_acked(const struct tcp_sock *tp, bool fin_unacked)
 {
 	u64 sent = READ(tp, bytes_sent) - READ(tp, bytes_retrans);
 	u32 on_the_way = READ(tp, snd_nxt) - READ(tp, snd_una);
 
-	if (fin_on_the_way && on_the_way)
+	if (fin_unacked && on_the_way && READ(tp, snd_nxt) == READ(tp, write_seq))
 		on_the_way--;
 	return sent > on_the_way ? sent - on_the_way : 0;
 }
@@ -163,8 +168,9 @@ static __always_inline void record_numbers(struct conn_record *record, const str
 	}
 	if (record->direction == RECORD_DIRECTION_OUTGOING)
 		acked -= acked > 0;
-	else if (record->direction == RECORD_DIRECTION_UNKNOWN)
-		acked = sent_and_acked(tp, fin_sent && !(record->flags & RECORD_FIN_ACKED));
+	else if (record->direction == RECORD_DIRECTION_UNKNOWN &&
+		 acked == sent_and_acked(tp, fin_sent && !(record->flags & RECORD_FIN_ACKED)) + 1)
+		acked--; /* the SYN; a sum that does not fit holds segments that never left the host */
 	record->sent_bytes = acked;
 	record->recv_bytes = received;
 	record->sent_packets = READ(tp, segs_out);
@@ -187,8 +193,8 @@ static __always_inline void record_process(struct conn_record *record,
 }
 
 /*
- * Writes a record, all but its kind and time, over whatever was there. facts may be NULL: then the record says what the
- * socket alone can tell.
+ * Writes a record, all but its kind and time, over whatever was there. facts may be NULL: then the
+ * record says what the socket alone can tell.
  */
 static __noinline int record_fill(struct conn_record *record, const struct tcp_sock *tp,
 				  const struct facts *facts, u32 state, u32 flags)
@@ -276,7 +282,7 @@ static __always_inline void emit_close(void *ctx, const struct sock *sk, const s
 		COUNT(ring_full);
 		return;
 	}
-	if (!batch_take(batch)) {
+	if (!lock_try(&batch->busy)) {
 		emit_lone(ctx, tp, facts, state, flags);
 		return;
 	}
@@ -294,7 +300,7 @@ static __always_inline void emit_close(void *ctx, const struct sock *sk, const s
 	if (len + 1 == RECORD_BATCH_CAPACITY)
 		batch_send(ctx, batch);
 release:
-	batch_release(batch);
+	lock_release(&batch->busy);
 }
 
 /* connect(): the caller opens a connection. */
@@ -306,7 +312,8 @@ static __always_inline void on_connect(const struct sock *sk)
 		COUNT(storage_failed);
 		return;
 	}
-	facts_open(facts, sk, RECORD_DIRECTION_OUTGOING, 0);
+	facts_open(facts, RECORD_DIRECTION_OUTGOING, 0);
+	facts->id = facts_id(sk, facts->reused);
 	facts->opened_ns = bpf_ktime_get_ns();
 	facts->pid_source = RECORD_PID_CONNECT;
 	process_of_current(&facts->process);
@@ -327,7 +334,26 @@ static __always_inline void on_listen(const struct sock *sk)
 	facts_offer(sk, facts);
 }
 
-/* A listener's handshake made a socket (in softirq: the running task has no part in it). */
+/* Begins the facts of an accepted connection, over what was cloned from its listener. */
+static __always_inline void child_open(struct facts *facts, const struct sock *sk)
+{
+	if (accept_by_kprobe) {
+		u64 key = (u64)sk;
+
+		bpf_map_delete_elem(&accepted, &key);
+	}
+	facts_inherit(sk, facts);
+	facts->reused = 0;
+	facts->phase = FACTS_NEW;
+	facts_open(facts, RECORD_DIRECTION_INCOMING, 0);
+	facts->id = 0;
+}
+
+/*
+ * A listener's handshake made a socket (in softirq: the running task has no part in it). Its cookie
+ * is still a copy of the listener's before 6.15 (inet_csk_clone_lock): its number waits for
+ * facts_identify().
+ */
 static __always_inline void on_child(const struct sock *sk)
 {
 	struct facts *facts = facts_get(sk);
@@ -339,15 +365,13 @@ static __always_inline void on_child(const struct sock *sk)
 			return;
 		}
 	}
-	if (accept_by_kprobe) {
-		u64 key = (u64)sk;
+	child_open(facts, sk);
+}
 
-		bpf_map_delete_elem(&accepted, &key);
-	}
-	facts_inherit(sk, facts);
-	facts->reused = 0;
-	facts->phase = FACTS_NEW;
-	facts_open(facts, sk, RECORD_DIRECTION_INCOMING, 0);
+static __always_inline void facts_identify(struct facts *facts, const struct sock *sk)
+{
+	if (!facts->id)
+		facts->id = facts_id(sk, facts->reused);
 }
 
 /*
@@ -360,15 +384,22 @@ static __always_inline void on_established(const struct sock *sk, int oldstate)
 	const struct tcp_sock *tp;
 	u64 now_ns;
 
-	if (!facts || facts->phase != FACTS_OPEN)
+	if (!facts)
 		return;
+	/* Cloned from the listener, and the run that would have seen that was skipped. */
+	if (facts->phase == FACTS_LISTENER && oldstate == TCP_SYN_RECV)
+		child_open(facts, sk);
+	if (facts->phase != FACTS_OPEN)
+		return;
+	facts_identify(facts, sk);
 	facts->flags |= RECORD_ESTABLISHED;
 	tp = sock_tcp(sk);
 	if (!tp)
 		return;
 	now_ns = READ(tp, tcp_mstamp) * 1000;
-	if (oldstate == TCP_SYN_SENT) {
-		if (now_ns > facts->opened_ns)
+	/* Also when both sides' SYNs crossed (RFC 9293 3.5), by way of SYN_RECV. */
+	if (facts->direction == RECORD_DIRECTION_OUTGOING) {
+		if (facts->opened_ns && now_ns > facts->opened_ns)
 			facts->handshake_us = (now_ns - facts->opened_ns) / 1000;
 		return;
 	}
@@ -405,18 +436,31 @@ static __always_inline void on_close(void *ctx, const struct sock *sk, int oldst
 	struct facts *facts = facts_get(sk);
 	u8 flags = sock_is_owned(sk) ? RECORD_CLOSED_LOCALLY : 0;
 
-	if (!facts) {
+	if (!facts || facts->phase == FACTS_NEW) {
+		if (facts) /* a seed is about to fill them in */
+			facts->phase = FACTS_REPORTED;
+		facts = NULL;
 		COUNT(opened);
 		COUNT(no_facts);
 		flags |= RECORD_NO_FACTS;
 		if (oldstate != TCP_SYN_SENT && oldstate != TCP_SYN_RECV)
 			flags |= RECORD_ESTABLISHED;
 	} else {
+		/* Cloned from a listener, and every run until this one was skipped. */
+		if (facts->phase == FACTS_LISTENER) {
+			child_open(facts, sk);
+			if (oldstate != TCP_SYN_RECV)
+				facts->flags |= RECORD_ESTABLISHED;
+		}
 		if (facts->phase != FACTS_OPEN)
 			return;
+		facts_identify(facts, sk);
 		facts_adopt_closer(facts, sk);
 		facts->phase = FACTS_REPORTED;
 	}
+	/* A server may send data and FIN before the handshake ends (RFC 7413): no ESTABLISHED then. */
+	if (oldstate == TCP_FIN_WAIT2 || oldstate == TCP_CLOSING || oldstate == TCP_LAST_ACK)
+		flags |= RECORD_ESTABLISHED;
 	emit_close(ctx, sk, facts, oldstate, flags);
 }
 
@@ -460,6 +504,7 @@ int BPF_PROG(destroy, struct sock *sk)
 		return 0;
 	if (facts->phase == FACTS_OPEN) {
 		facts->phase = FACTS_REPORTED;
+		facts_identify(facts, sk);
 		emit_close(ctx, sk, facts, READ(sk, __sk_common.skc_state), RECORD_SECOND_CHANCE);
 	}
 	facts_drop(sk);
@@ -513,38 +558,50 @@ struct {
 } stage SEC(".maps");
 
 /*
+ * The pass that has the stage: session_id of its iterator. The number of an object does not tell
+ * where a pass begins, since the call at the end of a pass over a single object has its number.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} stage_pass SEC(".maps");
+
+/*
  * Puts a connection on the stage. What is written to the iterator itself leaves in pieces of
  * 32 KiB, and behind each piece the kernel walks a whole bucket again to find its place: with some
  * ten thousand sockets and few buckets (there are as many as CPUs) that is most of the time.
  * Returning 1 makes read() give EAGAIN and come back to the same socket.
  */
-static __always_inline int snapshot_one(u64 seq_num, struct sock *sk, struct facts *facts)
+static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts *facts)
 {
 	struct snapshot_stage *place;
 	struct conn_record *record;
 	const struct tcp_sock *tp;
 	struct facts copy;
+	u64 *last_pass;
 	u32 zero = 0;
 
 	place = bpf_map_lookup_elem(&stage, &zero);
-	if (!place)
+	last_pass = bpf_map_lookup_elem(&stage_pass, &zero);
+	if (!place || !last_pass)
 		return 0;
-	if (seq_num == 0) {
+	/* A new pass, or the reader has come back for more. */
+	if (*last_pass != pass || place->handed_out) {
+		*last_pass = pass;
 		place->count = 0;
 		place->handed_out = 0;
 	}
-	if (!sk || !facts || facts->phase != FACTS_OPEN)
+	/* A connection without a number is still in its handshake. */
+	if (!sk || !facts || facts->phase != FACTS_OPEN || !facts->id)
 		return 0;
 	tp = sock_tcp(sk);
 	if (!tp)
 		return 0;
 	if (place->count >= RECORD_STAGE_CAPACITY) {
-		if (!place->handed_out) {
-			place->handed_out = 1;
-			return 1;
-		}
-		place->handed_out = 0;
-		place->count = 0;
+		place->handed_out = 1;
+		return 1;
 	}
 	__builtin_memcpy(&copy, facts, sizeof(copy));
 	facts_adopt_accepted(&copy, sk);
@@ -562,13 +619,13 @@ int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u64 *key = ctx->key;
 
-	return snapshot_one(ctx->meta->seq_num, key ? (struct sock *)*key : NULL, ctx->value);
+	return snapshot_one(ctx->meta->session_id, key ? (struct sock *)*key : NULL, ctx->value);
 }
 #else
 SEC("iter/bpf_sk_storage_map")
 int snapshot(struct bpf_iter__bpf_sk_storage_map *ctx)
 {
-	return snapshot_one(ctx->meta->seq_num, ctx->sk, ctx->value);
+	return snapshot_one(ctx->meta->session_id, ctx->sk, ctx->value);
 }
 #endif
 
@@ -602,6 +659,11 @@ static __always_inline struct facts *seed(const struct sock *sk)
 		COUNT(storage_failed);
 		return NULL;
 	}
+	/* Closed meanwhile, and reported as a connection without facts. */
+	if (facts->phase != FACTS_NEW || READ(sk, __sk_common.skc_state) == TCP_CLOSE) {
+		facts->phase = FACTS_REPORTED;
+		return NULL;
+	}
 	if (state == TCP_LISTEN) {
 		facts->phase = FACTS_LISTENER;
 		return facts;
@@ -612,7 +674,8 @@ static __always_inline struct facts *seed(const struct sock *sk)
 		flags |= RECORD_ESTABLISHED;
 	if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT)
 		direction = direction_by_syn(tp);
-	facts_open(facts, sk, direction, flags);
+	facts_open(facts, direction, flags);
+	facts->id = facts_id(sk, facts->reused);
 	return facts;
 }
 

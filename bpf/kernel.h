@@ -179,7 +179,7 @@ struct bpf_map;
 
 struct bpf_iter_meta {
 	struct seq_file *seq;
-	u64 seq_num; /* objects before this one in the pass */
+	u64 session_id; /* of the pass: no two have the same */
 };
 
 struct bpf_iter__bpf_sk_storage_map {

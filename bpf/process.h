@@ -8,6 +8,7 @@
 #define SOCKWARDEN_BPF_PROCESS_H
 
 #include "bpf/facts.h"
+#include "bpf/lock.h"
 
 #define CGROUP_LEVELS 10
 #define CGROUP_NAME_BYTES 128
@@ -27,10 +28,15 @@ struct {
 	__type(value, u64);
 } last_cgroup SEC(".maps");
 
-/* Room for a path that is being put together: it may run over by one name before it is cut. */
+/*
+ * Room for a path that is being put together: it may run over by one name before it is cut. Only
+ * one program at a time puts one together: a task that is preempted in the middle may be followed
+ * by another one on its CPU.
+ */
 struct cgroup_scratch {
 	struct cgroup_record record;
 	char overrun[CGROUP_NAME_BYTES];
+	u64 busy;
 };
 
 struct {
@@ -55,7 +61,7 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	return BPF_CORE_READ(node, parent);
 }
 
-/* Notes the path of a control group, unless it is known. */
+/* Notes the path of a control group. Returns 0, or 1 if there was no room to put it together. */
 static __noinline int cgroup_note(struct task_struct *task, u64 id)
 {
 	struct kernfs_node *levels[CGROUP_LEVELS] = {};
@@ -64,9 +70,9 @@ static __noinline int cgroup_note(struct task_struct *task, u64 id)
 	u32 zero = 0, depth = 0, at = 0, room = RECORD_CGROUP_PATH_BYTES - 1;
 
 	scratch = bpf_map_lookup_elem(&cgroup_scratch, &zero);
-	if (!scratch)
-		return 0;
-	__builtin_memset(scratch, 0, sizeof(*scratch));
+	if (!scratch || !lock_try(&scratch->busy))
+		return 1;
+	__builtin_memset(&scratch->record, 0, sizeof(scratch->record));
 	scratch->record.kind = RECORD_KIND_CGROUP;
 	scratch->record.version = RECORD_VERSION;
 	scratch->record.id = id;
@@ -105,6 +111,7 @@ static __noinline int cgroup_note(struct task_struct *task, u64 id)
 		scratch->record.path[0] = '/';
 	scratch->record.path[RECORD_CGROUP_PATH_BYTES - 1] = '\0';
 	bpf_map_update_elem(&cgroups, &id, &scratch->record, BPF_ANY);
+	lock_release(&scratch->busy);
 	return 0;
 }
 
@@ -115,9 +122,8 @@ static __always_inline void cgroup_see(struct task_struct *task, u64 id)
 
 	if (!last || *last == id)
 		return;
-	*last = id;
-	if (!bpf_map_lookup_elem(&cgroups, &id))
-		cgroup_note(task, id);
+	if (bpf_map_lookup_elem(&cgroups, &id) || cgroup_note(task, id) == 0)
+		*last = id;
 }
 
 /* Two loads are cheaper than a bounded copy; what stands behind the NUL does not matter. */

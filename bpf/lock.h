@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Order of stores, and a right that one program on a CPU has at a time. Nobody waits for it: who
+ * finds it taken does without.
+ *
+ * x86 keeps the order of stores; elsewhere a full barrier stands before them.
+ */
+#ifndef SOCKWARDEN_BPF_LOCK_H
+#define SOCKWARDEN_BPF_LOCK_H
+
+#include "bpf/kernel.h"
+
+#ifdef __TARGET_ARCH_x86
+#define STORE_AFTER(place, value)                                  \
+	do {                                                       \
+		asm volatile("" ::: "memory");                     \
+		*(volatile __typeof__(place) *)&(place) = (value); \
+		asm volatile("" ::: "memory");                     \
+	} while (0)
+#else
+#define STORE_AFTER(place, value) __sync_lock_test_and_set(&(place), (value))
+#endif
+
+/* Takes the right; false if another program on this CPU has it. */
+static __always_inline bool lock_try(u64 *busy)
+{
+#ifdef CONN_FACTS_HASH
+	/* Kernels without exchanging atomics (before 5.12) run these programs unpreemptibly: who
+	 * comes in between is an interrupt, and has gone again before we go on. */
+	if (*busy)
+		return false;
+	STORE_AFTER(*busy, 1);
+	return true;
+#else
+	return __sync_lock_test_and_set(busy, 1) == 0;
+#endif
+}
+
+static __always_inline void lock_release(u64 *busy)
+{
+	STORE_AFTER(*busy, 0);
+}
+
+#endif
