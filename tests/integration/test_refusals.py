@@ -3,6 +3,7 @@
 import json
 import os
 import pwd
+import shutil
 import subprocess
 
 import pytest
@@ -117,10 +118,18 @@ def test_privd_needs_root(tmp_path):
     assert code == PRIVILEGE and len(lines) == 1 and "root" in lines[0]
 
 
-def test_privd_needs_capabilities(tmp_path):
+@pytest.fixture
+def runtime_dir():
+    """A directory below /run that is gone after the test."""
+    path = f"/run/sockwarden-test-{os.getpid()}-refused"
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def test_privd_needs_capabilities(runtime_dir):
     """Root without power, as in a container: the exit code says privilege, not kernel."""
     command = ["setpriv", "--bounding-set", "-bpf,-sys_admin,-perfmon", "--inh-caps",
-               "-all", binary(PRIVD), "--runtime-dir", f"/run/sockwarden-test-{os.getpid()}-caps"]
+               "-all", binary(PRIVD), "--runtime-dir", runtime_dir]
     result = subprocess.run(command, capture_output=True, text=True, check=False,
                             timeout=20 * SLOW)
     assert result.returncode == PRIVILEGE, result.stderr
@@ -130,8 +139,8 @@ def test_privd_needs_capabilities(tmp_path):
 @pytest.mark.parametrize("users", [
     ["--worker-user", "no-such-user"], ["--worker-user", "root"],
     ["--privd-user", "root"], ["--worker-user", "nobody", "--privd-user", "nobody"]])
-def test_privd_refuses_wrong_users(users):
-    code, lines = run(PRIVD, "--runtime-dir", f"/run/sockwarden-test-{os.getpid()}-users", *users)
+def test_privd_refuses_wrong_users(users, runtime_dir):
+    code, lines = run(PRIVD, "--runtime-dir", runtime_dir, *users)
     assert code == 1 and len(lines) == 1, lines
 
 
