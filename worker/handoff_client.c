@@ -136,7 +136,8 @@ static int send_empty(struct handoff_client *client, enum handoff_type type)
 
 /*
  * Receives one packet and has it judged. *fd is its descriptor, the caller's to close, or -1.
- * REFUSED is an answer to any request: its reason is kept and -EACCES returned.
+ * REFUSED is an answer to any request: its reason is kept and -EACCES returned. -EMFILE: all is
+ * well but that no number was free for the descriptor.
  */
 static int receive(struct handoff_client *client, union packet *packet, int *fd)
 {
@@ -144,6 +145,7 @@ static int receive(struct handoff_client *client, union packet *packet, int *fd)
 	const char *why = NULL;
 	unsigned fds = 0, type = 0;
 	ssize_t length;
+	bool cut;
 	int result;
 
 	*fd = -1;
@@ -164,6 +166,11 @@ static int receive(struct handoff_client *client, union packet *packet, int *fd)
 	}
 	if ((size_t)length >= sizeof(packet->header))
 		type = packet->header.type;
+	/* MSG_CTRUNC is also what recvmsg(2) says when this process has no number left. */
+	cut = fds > FDPASS_MAX;
+	row = handoff_row(type);
+	if (cut && row)
+		fds = row->fds;
 	result = handoff_check(&client->session, packet->bytes, (size_t)length, fds,
 			       HANDOFF_TO_WORKER, &row, &why);
 	if (result < 0) {
@@ -172,6 +179,8 @@ static int receive(struct handoff_client *client, union packet *packet, int *fd)
 		*fd = -1;
 		return violation(client, type, why);
 	}
+	if (cut)
+		return -EMFILE;
 	if (row->type == HANDOFF_REFUSED) {
 		memcpy(client->refusal, packet->refused.reason, sizeof(client->refusal));
 		client->refusal[sizeof(client->refusal) - 1] = '\0';
@@ -362,6 +371,9 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 		union packet packet;
 		int result = receive(client, &packet, &fd);
 
+		if (result == -EMFILE)
+			log_error("privd: %s: %s", handoff_name(packet.header.type),
+				  strerror(EMFILE));
 		if (result < 0)
 			return result;
 		if (packet.header.type == HANDOFF_GRANTS_END)

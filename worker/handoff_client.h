@@ -75,7 +75,10 @@ int handoff_client_grants(struct handoff_client *client, const struct handoff_we
 			  struct handoff_grants *grants);
 void handoff_grants_fini(struct handoff_grants *grants);
 
-/* ITERATE: a descriptor that the caller closes, or -errno; -EACCES when refused (logged). */
+/*
+ * ITERATE: a descriptor that the caller closes, or -errno; -EACCES when refused (logged). -EMFILE
+ * when this process has no number left for it: the session goes on.
+ */
 int handoff_client_iterate(struct handoff_client *client, enum handoff_iterator what);
 
 /* PING: privd is alive; *missed_runs is the sum over its programs. */

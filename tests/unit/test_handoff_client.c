@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -470,6 +471,27 @@ Test(handoff_client, an_iterator_of_something_else_or_without_a_descriptor_is_a_
 	serve();
 	say_iterator(HANDOFF_ITERATE_CGROUPS, -1);
 	cr_expect_eq(handoff_client_iterate(&client, HANDOFF_ITERATE_CGROUPS), -EPROTO);
+	close(fd);
+}
+
+Test(handoff_client, an_iterator_that_finds_no_free_number_leaves_the_session_as_it_was)
+{
+	const int fd = memory_fd(PAGE), first_free = dup(fd);
+	struct rlimit limit, tight;
+	int got;
+
+	serve();
+	close(first_free);
+	say_iterator(HANDOFF_ITERATE_CGROUPS, fd);
+	say_iterator(HANDOFF_ITERATE_CGROUPS, fd);
+	cr_assert_eq(getrlimit(RLIMIT_NOFILE, &limit), 0);
+	tight = (struct rlimit){.rlim_cur = (rlim_t)first_free, .rlim_max = limit.rlim_max};
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &tight), 0);
+	cr_expect_eq(handoff_client_iterate(&client, HANDOFF_ITERATE_CGROUPS), -EMFILE);
+	cr_assert_eq(setrlimit(RLIMIT_NOFILE, &limit), 0);
+	got = handoff_client_iterate(&client, HANDOFF_ITERATE_CGROUPS);
+	cr_expect_geq(got, 0);
+	close(got);
 	close(fd);
 }
 
