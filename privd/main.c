@@ -151,10 +151,8 @@ static int find_users(const struct options *options, struct identity *worker,
 	const struct passwd *entry = getpwnam(options->worker_user);
 
 	if (!entry) {
-		log_error(
-			"no user '%s': create it (systemd-sysusers or useradd -r) or name another "
-			"by --worker-user",
-			options->worker_user);
+		log_error("no user '%s': create it (systemd-sysusers or useradd -r) or name "
+			  "another by --worker-user", options->worker_user);
 		return -ENOENT;
 	}
 	*worker = (struct identity){entry->pw_uid, entry->pw_gid};
@@ -163,8 +161,10 @@ static int find_users(const struct options *options, struct identity *worker,
 		log_warning("no user '%s': becoming nobody instead", options->privd_user);
 		entry = getpwnam("nobody");
 	}
-	if (!entry)
+	if (!entry) {
+		log_error("no user 'nobody' either: name one by --privd-user");
 		return -ENOENT;
+	}
 	*privd = (struct identity){entry->pw_uid, entry->pw_gid};
 	if (worker->uid == 0 || privd->uid == 0 || worker->uid == privd->uid) {
 		log_error("worker and privd must be two different users, and neither of them root");
@@ -195,6 +195,7 @@ static int make_signal_fd(void)
 	sigaddset(&signals, SIGHUP);
 	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
 		return -errno;
+	signal(SIGPIPE, SIG_IGN); /* the log's reader may go away */
 	fd = signalfd(-1, &signals, SFD_CLOEXEC);
 	return fd < 0 ? -errno : fd;
 }

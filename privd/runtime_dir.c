@@ -43,13 +43,13 @@ int runtime_dir_open(const char *path, uid_t uid, gid_t gid)
 	return take_fd(&fd);
 }
 
-/* Whether somebody listens at the socket that is already there. */
+/* Whether somebody listens at the socket that is already there; he may let nobody in (EAGAIN). */
 static bool is_served(void)
 {
-	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	_cleanup_close_ int fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	const struct sockaddr *address = (const struct sockaddr *)&handoff_address;
 
-	return fd >= 0 &&
-	       connect(fd, (const struct sockaddr *)&handoff_address, sizeof(handoff_address)) == 0;
+	return fd >= 0 && (connect(fd, address, sizeof(handoff_address)) == 0 || errno == EAGAIN);
 }
 
 /* In the directory and as its owner. */

@@ -4,6 +4,7 @@ import json
 import os
 import pwd
 import shutil
+import socket
 import subprocess
 
 import pytest
@@ -187,3 +188,27 @@ def test_a_query_that_is_too_large_does_not_hurt(tracer, tmp_path):
     # nng drops it with its connection, or the worker answers that it is too large.
     assert not result.stdout or json.loads(result.stdout)["error"] == "too_large"
     assert tracer.status()["ok"]
+
+
+def test_a_handoff_socket_that_lets_nobody_in_does_not_stop_privd(public_path):
+    """The directory is the worker's: whoever took that user over may listen there and not accept."""
+    user = pwd.getpwnam("sockwarden")
+    directory = public_path / "run"
+    directory.mkdir()
+    os.chown(directory, user.pw_uid, user.pw_gid)
+    directory.chmod(0o750)
+    path = str(directory / "privd.sock")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as hostile:
+        hostile.bind(path)
+        os.chown(path, user.pw_uid, user.pw_gid)
+        hostile.listen(0)
+        waiting = []
+        with pytest.raises(BlockingIOError):
+            while True:
+                waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+                waiting[-1].setblocking(False)
+                waiting[-1].connect(path)
+        code, lines = run(PRIVD, "--runtime-dir", str(directory))
+        for sock in waiting:
+            sock.close()
+    assert code == 1 and "another sockwarden-privd serves" in lines[-1], lines
