@@ -28,7 +28,8 @@ def parse_arguments():
     parser.add_argument("--build", default=str(ROOT / "build" / "tests"), help="build directory")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--seconds", type=float, default=3.0, help="of load in each run")
-    parser.add_argument("--threads", type=int, default=os.cpu_count())
+    parser.add_argument("--threads", type=int, default=max(1, os.cpu_count() // 2),
+                        help="of load; the rest of the CPUs is for the tracer and its subscriber")
     parser.add_argument("--mode", choices=UNITS, default="churn")
     parser.add_argument("--only", help="tracers to run, by name, with commas")
     parser.add_argument("--json", help="file for all numbers")
