@@ -3,13 +3,15 @@
  * What is remembered of each socket while it lives: who opened it and when. Two stores stand
  * behind the same functions:
  *
- *  - socket storage (5.12 and newer: with cookies in tracing programs). The kernel hands a
- *    listener's facts on to the sockets that it accepts (BPF_F_CLONE) and frees them itself.
- *  - a hash keyed by the socket's address (CONN_FACTS_HASH, for 5.10): facts are dropped at
- *    tcp_destroy_sock, listeners are found again by namespace and port.
+ *  - a hash keyed by the socket's address (CONN_FACTS_HASH). Facts are dropped at
+ *    tcp_destroy_sock, listeners are found again by namespace, port and address.
+ *  - socket storage. The kernel hands a listener's facts on to the sockets that it accepts
+ *    (BPF_F_CLONE) and frees them itself, which is exact and simple, and costs every connection two
+ *    allocations and a deferred release for each of its sockets (tests/bench/churn tells how much).
  *
- * READ() follows a kernel pointer: directly where the verifier knows its type, by
- * bpf_probe_read_kernel() in the hash variant, whose snapshot has only addresses.
+ * CONN_OLD_KERNEL is for kernels before 5.12, where tracing programs can neither ask for cookies nor
+ * exchange atomically nor get at the running task's or a file's structures with their types. READ()
+ * follows a kernel pointer: by bpf_probe_read_kernel() there, directly elsewhere.
  */
 #ifndef SOCKWARDEN_BPF_FACTS_H
 #define SOCKWARDEN_BPF_FACTS_H
@@ -46,9 +48,13 @@ struct facts {
 	u8 pad[5];
 };
 
-#ifdef CONN_FACTS_HASH
-
+#ifdef CONN_OLD_KERNEL
 #define READ(pointer, field) BPF_CORE_READ(pointer, field)
+#else
+#define READ(pointer, field) ((pointer)->field)
+#endif
+
+#ifdef CONN_FACTS_HASH
 
 #define FACTS_ENTRIES 262144
 
@@ -62,7 +68,8 @@ struct {
 
 struct listener_key {
 	u32 netns;
-	u32 port;
+	u32 port;  /* in network order */
+	u64 ip[2]; /* 0: any */
 };
 
 struct {
@@ -71,13 +78,6 @@ struct {
 	__type(key, struct listener_key);
 	__type(value, struct process);
 } listeners SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} next_id SEC(".maps");
 
 static __always_inline struct facts *facts_get(const struct sock *sk)
 {
@@ -102,23 +102,7 @@ static __always_inline void facts_drop(const struct sock *sk)
 	bpf_map_delete_elem(&sock_facts, &key);
 }
 
-/* Socket cookies cannot be asked for here: each CPU counts its own part of the numbers. */
-static __always_inline u64 facts_id(const struct sock *sk, u16 reused)
-{
-	u32 zero = 0;
-	u64 *next = bpf_map_lookup_elem(&next_id, &zero);
-
-	if (!next)
-		return bpf_ktime_get_ns();
-	*next += 1;
-	return ((u64)bpf_get_smp_processor_id() + 1) << 48 | *next;
-}
-
-static __always_inline struct tcp_sock *sock_tcp(const struct sock *sk)
-{
-	return (struct tcp_sock *)sk;
-}
-
+/* The key under which a listener at this socket's port and address offers its process. */
 static __always_inline struct listener_key listener_key(const struct sock *sk)
 {
 	struct listener_key key = {
@@ -126,10 +110,14 @@ static __always_inline struct listener_key listener_key(const struct sock *sk)
 		.port = BPF_CORE_READ((const struct inet_sock *)sk, inet_sport),
 	};
 
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		BPF_CORE_READ_INTO(&key.ip, sk, __sk_common.skc_v6_rcv_saddr);
+	else
+		key.ip[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
 	return key;
 }
 
-/* A listener's facts are noted under its port, for facts_inherit(). */
+/* A listener's process is noted for facts_inherit(). */
 static __always_inline void facts_offer(const struct sock *sk, const struct facts *listener)
 {
 	struct listener_key key = listener_key(sk);
@@ -137,12 +125,16 @@ static __always_inline void facts_offer(const struct sock *sk, const struct fact
 	bpf_map_update_elem(&listeners, &key, &listener->process, BPF_ANY);
 }
 
-/* An accepted socket takes its listener's process. */
+/* An accepted socket takes the process of its address' listener, or of that at any address. */
 static __always_inline void facts_inherit(const struct sock *sk, struct facts *child)
 {
 	struct listener_key key = listener_key(sk);
 	const struct process *process = bpf_map_lookup_elem(&listeners, &key);
 
+	if (!process) {
+		key.ip[0] = key.ip[1] = 0;
+		process = bpf_map_lookup_elem(&listeners, &key);
+	}
 	if (!process)
 		return;
 	child->process = *process;
@@ -150,8 +142,6 @@ static __always_inline void facts_inherit(const struct sock *sk, struct facts *c
 }
 
 #else /* socket storage */
-
-#define READ(pointer, field) ((pointer)->field)
 
 struct {
 	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
@@ -175,17 +165,6 @@ static __always_inline void facts_drop(const struct sock *sk)
 	/* The kernel frees them with the socket. */
 }
 
-/* The socket's cookie, as `ss -e` shows it; a socket that connects again gets another number. */
-static __always_inline u64 facts_id(const struct sock *sk, u16 reused)
-{
-	return bpf_get_socket_cookie((void *)sk) ^ (u64)reused << 48;
-}
-
-static __always_inline struct tcp_sock *sock_tcp(const struct sock *sk)
-{
-	return bpf_skc_to_tcp_sock((void *)sk);
-}
-
 static __always_inline void facts_offer(const struct sock *sk, const struct facts *listener)
 {
 	/* The kernel clones them into every accepted socket. */
@@ -195,6 +174,47 @@ static __always_inline void facts_inherit(const struct sock *sk, struct facts *c
 {
 	if (child->phase == FACTS_LISTENER && child->pid_source != RECORD_PID_NONE)
 		child->pid_source = RECORD_PID_LISTENER;
+}
+
+#endif
+
+#ifdef CONN_OLD_KERNEL
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} next_id SEC(".maps");
+
+/* Socket cookies cannot be asked for here: each CPU counts its own part of the numbers. */
+static __always_inline u64 facts_id(const struct sock *sk, u16 reused)
+{
+	u32 zero = 0;
+	u64 *next = bpf_map_lookup_elem(&next_id, &zero);
+
+	if (!next)
+		return bpf_ktime_get_ns();
+	*next += 1;
+	return ((u64)bpf_get_smp_processor_id() + 1) << 48 | *next;
+}
+
+static __always_inline struct tcp_sock *sock_tcp(const struct sock *sk)
+{
+	return (struct tcp_sock *)sk;
+}
+
+#else
+
+/* The socket's cookie, as `ss -e` shows it; a socket that connects again gets another number. */
+static __always_inline u64 facts_id(const struct sock *sk, u16 reused)
+{
+	return bpf_get_socket_cookie((void *)sk) ^ (u64)reused << 48;
+}
+
+static __always_inline struct tcp_sock *sock_tcp(const struct sock *sk)
+{
+	return bpf_skc_to_tcp_sock((void *)sk);
 }
 
 #endif

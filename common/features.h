@@ -11,7 +11,7 @@
 /* Where facts of sockets are kept. */
 enum facts_store {
 	FACTS_AUTO = 0,
-	FACTS_STORAGE = 1, /* socket storage with cookies in tracing programs (5.12) */
+	FACTS_STORAGE = 1, /* socket storage (5.12) */
 	FACTS_HASH = 2,	   /* a hash keyed by the socket's address */
 };
 
@@ -24,7 +24,7 @@ enum accept_hook {
 };
 
 struct features {
-	bool storage;	      /* FACTS_STORAGE can be had */
+	bool cookies;	      /* tracing programs can ask for sockets' cookies (5.12) */
 	unsigned accept_args; /* arguments of inet_csk_accept: 4, 2 (6.10); 0: not traceable */
 };
 

@@ -152,7 +152,8 @@ static int find_users(const struct options *options, struct identity *worker,
 
 	if (!entry) {
 		log_error("no user '%s': create it (systemd-sysusers or useradd -r) or name "
-			  "another by --worker-user", options->worker_user);
+			  "another by --worker-user",
+			  options->worker_user);
 		return -ENOENT;
 	}
 	*worker = (struct identity){entry->pw_uid, entry->pw_gid};
