@@ -11,7 +11,7 @@
  *   seed_orphans   iterator                     at start: connections that no process holds
  *   list_cgroups   iterator                     paths of the control groups that were met
  *
- * Compiled three times: see facts.h.
+ * Compiled twice: for kernels from 5.12 on and, with CONN_OLD_KERNEL, for those before (facts.h).
  */
 #include "bpf/batch.h"
 #include "bpf/facts.h"
@@ -399,7 +399,6 @@ struct {
 	__type(value, u64);
 } stage_pass SEC(".maps");
 
-#ifdef CONN_FACTS_HASH
 /* The hash's iterator gives addresses: everything behind them is read by copying. */
 #undef READ
 #define READ(pointer, field) BPF_CORE_READ(pointer, field)
@@ -420,14 +419,6 @@ static __always_inline bool sock_is_same(const struct sock *sk, const struct fac
 	return (cookie ^ (u64)facts->reused << 48) == facts->id;
 #endif
 }
-#else
-#define record_fill_by_address record_fill
-
-static __always_inline bool sock_is_same(const struct sock *sk, const struct facts *facts)
-{
-	return true; /* the iterator holds it */
-}
-#endif
 
 /*
  * Puts a connection on the stage. What is written to the iterator itself leaves in pieces of
@@ -439,7 +430,6 @@ static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts 
 {
 	struct snapshot_stage *place;
 	struct conn_record *record;
-	const struct tcp_sock *tp;
 	struct facts copy;
 	u64 *last_pass;
 	u32 zero = 0;
@@ -457,13 +447,6 @@ static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts 
 	/* A connection without a number is still in its handshake. */
 	if (!sk || !facts || facts->phase != FACTS_OPEN || !facts->id)
 		return 0;
-#ifdef CONN_FACTS_HASH
-	tp = (const struct tcp_sock *)sk;
-#else
-	tp = sock_tcp(sk);
-#endif
-	if (!tp)
-		return 0;
 	if (place->count >= RECORD_STAGE_CAPACITY) {
 		place->handed_out = 1;
 		return 1;
@@ -473,7 +456,8 @@ static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts 
 	record = &place->records[place->count % RECORD_STAGE_CAPACITY];
 	record->kind = RECORD_KIND_SNAPSHOT;
 	record->at_ns = bpf_ktime_get_ns();
-	record_fill_by_address(record, tp, &copy, READ(sk, __sk_common.skc_state), 0);
+	record_fill_by_address(record, (const struct tcp_sock *)sk, &copy,
+			       READ(sk, __sk_common.skc_state), 0);
 	place->count += sock_is_same(sk, &copy);
 	return 0;
 }
@@ -485,7 +469,6 @@ static __always_inline int iterator_result(int result)
 	return result ? 1 : 0;
 }
 
-#ifdef CONN_FACTS_HASH
 SEC("iter/bpf_map_elem")
 int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -494,13 +477,6 @@ int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 	return iterator_result(
 		snapshot_one(ctx->meta->session_id, key ? (struct sock *)*key : NULL, ctx->value));
 }
-#else
-SEC("iter/bpf_sk_storage_map")
-int snapshot(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	return iterator_result(snapshot_one(ctx->meta->session_id, ctx->sk, ctx->value));
-}
-#endif
 
 SEC("iter/bpf_map_elem")
 int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
@@ -512,7 +488,7 @@ int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-#if defined(CONN_FACTS_HASH) && !defined(CONN_OLD_KERNEL)
+#ifndef CONN_OLD_KERNEL
 #undef READ
 #define READ(pointer, field) ((pointer)->field)
 #endif

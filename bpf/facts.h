@@ -1,13 +1,8 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What is remembered of each socket while it lives: who opened it and when. Two stores stand
- * behind the same functions:
- *
- *  - a hash keyed by the socket's address (CONN_FACTS_HASH). Facts are dropped at
- *    tcp_destroy_sock, listeners are found again by namespace, port and address.
- *  - socket storage. The kernel hands a listener's facts on to the sockets that it accepts
- *    (BPF_F_CLONE) and frees them itself, which is exact and simple, and costs every connection two
- *    allocations and a deferred release for each of its sockets (tests/bench/churn tells how much).
+ * What is remembered of each socket while it lives: who opened it and when, in a hash keyed by the
+ * socket's address. Facts are dropped at tcp_destroy_sock; what a listener knows is found again by
+ * namespace, port and address. (Not the kernel's socket storage: docs/design.md says why.)
  *
  * CONN_OLD_KERNEL is for kernels before 5.12, where tracing programs can neither ask for cookies nor
  * exchange atomically nor get at the running task's or a file's structures with their types. READ()
@@ -53,8 +48,6 @@ struct facts {
 #else
 #define READ(pointer, field) ((pointer)->field)
 #endif
-
-#ifdef CONN_FACTS_HASH
 
 #define FACTS_ENTRIES 262144
 
@@ -140,43 +133,6 @@ static __always_inline void facts_inherit(const struct sock *sk, struct facts *c
 	child->process = *process;
 	child->pid_source = RECORD_PID_LISTENER;
 }
-
-#else /* socket storage */
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct facts);
-} sock_facts SEC(".maps");
-
-static __always_inline struct facts *facts_get(const struct sock *sk)
-{
-	return bpf_sk_storage_get(&sock_facts, (void *)sk, 0, 0);
-}
-
-static __always_inline struct facts *facts_make(const struct sock *sk)
-{
-	return bpf_sk_storage_get(&sock_facts, (void *)sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-}
-
-static __always_inline void facts_drop(const struct sock *sk)
-{
-	/* The kernel frees them with the socket. */
-}
-
-static __always_inline void facts_offer(const struct sock *sk, const struct facts *listener)
-{
-	/* The kernel clones them into every accepted socket. */
-}
-
-static __always_inline void facts_inherit(const struct sock *sk, struct facts *child)
-{
-	if (child->phase == FACTS_LISTENER && child->pid_source != RECORD_PID_NONE)
-		child->pid_source = RECORD_PID_LISTENER;
-}
-
-#endif
 
 #ifdef CONN_OLD_KERNEL
 

@@ -4,9 +4,8 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/name.h"
-#include "conn_hash.skel.h"
+#include "conn.skel.h"
 #include "conn_old.skel.h"
-#include "conn_storage.skel.h"
 #include "proto/record.h"
 
 #include <bpf/bpf.h>
@@ -30,10 +29,10 @@ static const struct candidate candidates[] = {
 	{FACTS_HASH, ACCEPT_FEXIT, 4, "accept_of_four"},
 	{FACTS_HASH, ACCEPT_KPROBE, 0, "accept_by_return"},
 	{FACTS_HASH, ACCEPT_NONE, 0, NULL},
-	{FACTS_STORAGE, ACCEPT_FEXIT, 2, "accept_of_two"},
-	{FACTS_STORAGE, ACCEPT_FEXIT, 4, "accept_of_four"},
-	{FACTS_STORAGE, ACCEPT_KPROBE, 0, "accept_by_return"},
-	{FACTS_STORAGE, ACCEPT_NONE, 0, NULL},
+	{FACTS_OLD, ACCEPT_FEXIT, 2, "accept_of_two"},
+	{FACTS_OLD, ACCEPT_FEXIT, 4, "accept_of_four"},
+	{FACTS_OLD, ACCEPT_KPROBE, 0, "accept_by_return"},
+	{FACTS_OLD, ACCEPT_NONE, 0, NULL},
 };
 
 /* Programs that run on events, and the iterators: these are always there. */
@@ -60,13 +59,12 @@ static bool is_wanted(const char *program, const struct candidate *candidate)
 	       (candidate->accept_program && strcmp(program, candidate->accept_program) == 0);
 }
 
-static struct bpf_object *open_object(const struct candidate *candidate, bool old_kernel)
+static struct bpf_object *open_object(const struct candidate *candidate)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "sockwarden");
 	size_t size;
-	const void *bytes = candidate->store == FACTS_STORAGE ? conn_storage__elf_bytes(&size)
-			    : old_kernel		      ? conn_old__elf_bytes(&size)
-							      : conn_hash__elf_bytes(&size);
+	const void *bytes = candidate->store == FACTS_OLD ? conn_old__elf_bytes(&size)
+							  : conn__elf_bytes(&size);
 
 	return bpf_object__open_mem(bytes, size, &options);
 }
@@ -138,12 +136,12 @@ static int attach(struct loader *loader, const char *name)
 	return 0;
 }
 
-static int try_candidate(struct loader *loader, const struct candidate *candidate, bool old_kernel)
+static int try_candidate(struct loader *loader, const struct candidate *candidate)
 {
 	int error;
 
 	loader->program_count = 0;
-	loader->object = open_object(candidate, old_kernel);
+	loader->object = open_object(candidate);
 	if (!loader->object)
 		return -errno;
 	error = prepare(loader->object, candidate, loader->possible_cpus);
@@ -181,14 +179,15 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
 		const struct candidate *candidate = &candidates[i];
 
-		/* Socket storage costs more than it is worth: only who asks for it gets it. */
-		if (candidate->store != (store == FACTS_AUTO ? FACTS_HASH : store))
+		if (store != FACTS_AUTO && candidate->store != store)
+			continue;
+		if (store == FACTS_AUTO && candidate->store == FACTS_HASH && !features->cookies)
 			continue;
 		if (accept != ACCEPT_AUTO && candidate->accept != accept)
 			continue;
 		if (candidate->accept_args && candidate->accept_args != features->accept_args)
 			continue;
-		error = try_candidate(loader, candidate, !features->cookies);
+		error = try_candidate(loader, candidate);
 		if (!error)
 			return 0;
 		log_debug("facts in %s with accept by %s: %s", facts_store_names[candidate->store],
