@@ -11,10 +11,11 @@
  *   seed_orphans   iterator                     at start: connections that no process holds
  *   list_cgroups   iterator                     paths of the control groups that were met
  *
- * Compiled twice: with socket storage, and with CONN_FACTS_HASH for kernels before 5.12.
+ * Compiled twice: for kernels from 5.12 on and, with CONN_OLD_KERNEL, for those before (facts.h).
  */
 #include "bpf/batch.h"
 #include "bpf/facts.h"
+#define FILL(name) name
 #include "bpf/fill.h"
 #include "bpf/kernel.h"
 #include "bpf/process.h"
@@ -89,6 +90,8 @@ static __always_inline void emit_lone(void *ctx, const struct tcp_sock *tp,
 	lone.record.kind = RECORD_KIND_CLOSE;
 	lone.record.at_ns = closed_ns(tp, state, flags);
 	record_fill(&lone.record, tp, facts, state, flags);
+	if (!facts)
+		lone.record.id = facts_id((const struct sock *)tp, 0);
 	COUNT(lone);
 	if (bpf_perf_event_output(ctx, &rings, BPF_F_CURRENT_CPU, &lone, sizeof(lone))) {
 		COUNT(output_errors);
@@ -127,6 +130,8 @@ static __always_inline void emit_close(void *ctx, const struct sock *sk, const s
 	batch->records[len].kind = RECORD_KIND_CLOSE;
 	batch->records[len].at_ns = closed_ns(tp, state, flags);
 	record_fill(&batch->records[len], tp, facts, state, flags);
+	if (!facts)
+		batch->records[len].id = facts_id(sk, 0);
 	STORE_AFTER(batch->len, len + 1);
 	if (len + 1 == RECORD_BATCH_CAPACITY)
 		batch_send(ctx, batch);
@@ -394,6 +399,27 @@ struct {
 	__type(value, u64);
 } stage_pass SEC(".maps");
 
+/* The hash's iterator gives addresses: everything behind them is read by copying. */
+#undef READ
+#define READ(pointer, field) BPF_CORE_READ(pointer, field)
+#define FILL(name) name##_by_address
+#include "bpf/fill.h"
+
+/*
+ * Whether the socket at this address is still the one that the facts are of: sockets' memory is
+ * used again for other sockets at any time.
+ */
+static __always_inline bool sock_is_same(const struct sock *sk, const struct facts *facts)
+{
+#ifdef CONN_OLD_KERNEL
+	return true;
+#else
+	u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+
+	return (cookie ^ (u64)facts->reused << 48) == facts->id;
+#endif
+}
+
 /*
  * Puts a connection on the stage. What is written to the iterator itself leaves in pieces of
  * 32 KiB, and behind each piece the kernel walks a whole bucket again to find its place: with some
@@ -404,7 +430,6 @@ static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts 
 {
 	struct snapshot_stage *place;
 	struct conn_record *record;
-	const struct tcp_sock *tp;
 	struct facts copy;
 	u64 *last_pass;
 	u32 zero = 0;
@@ -422,9 +447,6 @@ static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts 
 	/* A connection without a number is still in its handshake. */
 	if (!sk || !facts || facts->phase != FACTS_OPEN || !facts->id)
 		return 0;
-	tp = sock_tcp(sk);
-	if (!tp)
-		return 0;
 	if (place->count >= RECORD_STAGE_CAPACITY) {
 		place->handed_out = 1;
 		return 1;
@@ -434,26 +456,27 @@ static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts 
 	record = &place->records[place->count % RECORD_STAGE_CAPACITY];
 	record->kind = RECORD_KIND_SNAPSHOT;
 	record->at_ns = bpf_ktime_get_ns();
-	record_fill(record, tp, &copy, READ(sk, __sk_common.skc_state), 0);
-	place->count++;
+	record_fill_by_address(record, (const struct tcp_sock *)sk, &copy,
+			       READ(sk, __sk_common.skc_state), 0);
+	place->count += sock_is_same(sk, &copy);
 	return 0;
 }
 
-#ifdef CONN_FACTS_HASH
+/* The verifier must see that it is 0 or 1, wherever the compiler kept it. */
+static __always_inline int iterator_result(int result)
+{
+	barrier_var(result);
+	return result ? 1 : 0;
+}
+
 SEC("iter/bpf_map_elem")
 int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 {
 	u64 *key = ctx->key;
 
-	return snapshot_one(ctx->meta->session_id, key ? (struct sock *)*key : NULL, ctx->value);
+	return iterator_result(
+		snapshot_one(ctx->meta->session_id, key ? (struct sock *)*key : NULL, ctx->value));
 }
-#else
-SEC("iter/bpf_sk_storage_map")
-int snapshot(struct bpf_iter__bpf_sk_storage_map *ctx)
-{
-	return snapshot_one(ctx->meta->session_id, ctx->sk, ctx->value);
-}
-#endif
 
 SEC("iter/bpf_map_elem")
 int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
@@ -464,6 +487,11 @@ int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
 		bpf_seq_write(ctx->meta->seq, record, sizeof(*record));
 	return 0;
 }
+
+#ifndef CONN_OLD_KERNEL
+#undef READ
+#define READ(pointer, field) ((pointer)->field)
+#endif
 
 /* Begins the facts of a socket that is older than the tracer. */
 static __always_inline struct facts *seed(const struct sock *sk)
@@ -516,7 +544,7 @@ int seed_files(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file)
 		return 0;
-#ifdef CONN_FACTS_HASH
+#ifdef CONN_OLD_KERNEL
 	struct inode *inode = READ(file, f_inode);
 	struct super_block *super_block = READ(inode, i_sb);
 

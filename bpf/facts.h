@@ -1,15 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What is remembered of each socket while it lives: who opened it and when. Two stores stand
- * behind the same functions:
+ * What is remembered of each socket while it lives: who opened it and when, in a hash keyed by the
+ * socket's address. Facts are dropped at tcp_destroy_sock; what a listener knows is found again by
+ * namespace, port and address. (Not the kernel's socket storage: docs/design.md says why.)
  *
- *  - socket storage (5.12 and newer: with cookies in tracing programs). The kernel hands a
- *    listener's facts on to the sockets that it accepts (BPF_F_CLONE) and frees them itself.
- *  - a hash keyed by the socket's address (CONN_FACTS_HASH, for 5.10): facts are dropped at
- *    tcp_destroy_sock, listeners are found again by namespace and port.
- *
- * READ() follows a kernel pointer: directly where the verifier knows its type, by
- * bpf_probe_read_kernel() in the hash variant, whose snapshot has only addresses.
+ * CONN_OLD_KERNEL is for kernels before 5.12, where tracing programs can neither ask for cookies nor
+ * exchange atomically nor get at the running task's or a file's structures with their types. READ()
+ * follows a kernel pointer: by bpf_probe_read_kernel() there, directly elsewhere.
  */
 #ifndef SOCKWARDEN_BPF_FACTS_H
 #define SOCKWARDEN_BPF_FACTS_H
@@ -46,9 +43,11 @@ struct facts {
 	u8 pad[5];
 };
 
-#ifdef CONN_FACTS_HASH
-
+#ifdef CONN_OLD_KERNEL
 #define READ(pointer, field) BPF_CORE_READ(pointer, field)
+#else
+#define READ(pointer, field) ((pointer)->field)
+#endif
 
 #define FACTS_ENTRIES 262144
 
@@ -62,7 +61,8 @@ struct {
 
 struct listener_key {
 	u32 netns;
-	u32 port;
+	u32 port;  /* in network order */
+	u64 ip[2]; /* 0: any */
 };
 
 struct {
@@ -71,13 +71,6 @@ struct {
 	__type(key, struct listener_key);
 	__type(value, struct process);
 } listeners SEC(".maps");
-
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} next_id SEC(".maps");
 
 static __always_inline struct facts *facts_get(const struct sock *sk)
 {
@@ -102,6 +95,54 @@ static __always_inline void facts_drop(const struct sock *sk)
 	bpf_map_delete_elem(&sock_facts, &key);
 }
 
+/* The key under which a listener at this socket's port and address offers its process. */
+static __always_inline struct listener_key listener_key(const struct sock *sk)
+{
+	struct listener_key key = {
+		.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum),
+		.port = BPF_CORE_READ((const struct inet_sock *)sk, inet_sport),
+	};
+
+	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
+		BPF_CORE_READ_INTO(&key.ip, sk, __sk_common.skc_v6_rcv_saddr);
+	else
+		key.ip[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
+	return key;
+}
+
+/* A listener's process is noted for facts_inherit(). */
+static __always_inline void facts_offer(const struct sock *sk, const struct facts *listener)
+{
+	struct listener_key key = listener_key(sk);
+
+	bpf_map_update_elem(&listeners, &key, &listener->process, BPF_ANY);
+}
+
+/* An accepted socket takes the process of its address' listener, or of that at any address. */
+static __always_inline void facts_inherit(const struct sock *sk, struct facts *child)
+{
+	struct listener_key key = listener_key(sk);
+	const struct process *process = bpf_map_lookup_elem(&listeners, &key);
+
+	if (!process) {
+		key.ip[0] = key.ip[1] = 0;
+		process = bpf_map_lookup_elem(&listeners, &key);
+	}
+	if (!process)
+		return;
+	child->process = *process;
+	child->pid_source = RECORD_PID_LISTENER;
+}
+
+#ifdef CONN_OLD_KERNEL
+
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} next_id SEC(".maps");
+
 /* Socket cookies cannot be asked for here: each CPU counts its own part of the numbers. */
 static __always_inline u64 facts_id(const struct sock *sk, u16 reused)
 {
@@ -119,61 +160,7 @@ static __always_inline struct tcp_sock *sock_tcp(const struct sock *sk)
 	return (struct tcp_sock *)sk;
 }
 
-static __always_inline struct listener_key listener_key(const struct sock *sk)
-{
-	struct listener_key key = {
-		.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum),
-		.port = BPF_CORE_READ((const struct inet_sock *)sk, inet_sport),
-	};
-
-	return key;
-}
-
-/* A listener's facts are noted under its port, for facts_inherit(). */
-static __always_inline void facts_offer(const struct sock *sk, const struct facts *listener)
-{
-	struct listener_key key = listener_key(sk);
-
-	bpf_map_update_elem(&listeners, &key, &listener->process, BPF_ANY);
-}
-
-/* An accepted socket takes its listener's process. */
-static __always_inline void facts_inherit(const struct sock *sk, struct facts *child)
-{
-	struct listener_key key = listener_key(sk);
-	const struct process *process = bpf_map_lookup_elem(&listeners, &key);
-
-	if (!process)
-		return;
-	child->process = *process;
-	child->pid_source = RECORD_PID_LISTENER;
-}
-
-#else /* socket storage */
-
-#define READ(pointer, field) ((pointer)->field)
-
-struct {
-	__uint(type, BPF_MAP_TYPE_SK_STORAGE);
-	__uint(map_flags, BPF_F_NO_PREALLOC | BPF_F_CLONE);
-	__type(key, int);
-	__type(value, struct facts);
-} sock_facts SEC(".maps");
-
-static __always_inline struct facts *facts_get(const struct sock *sk)
-{
-	return bpf_sk_storage_get(&sock_facts, (void *)sk, 0, 0);
-}
-
-static __always_inline struct facts *facts_make(const struct sock *sk)
-{
-	return bpf_sk_storage_get(&sock_facts, (void *)sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-}
-
-static __always_inline void facts_drop(const struct sock *sk)
-{
-	/* The kernel frees them with the socket. */
-}
+#else
 
 /* The socket's cookie, as `ss -e` shows it; a socket that connects again gets another number. */
 static __always_inline u64 facts_id(const struct sock *sk, u16 reused)
@@ -184,17 +171,6 @@ static __always_inline u64 facts_id(const struct sock *sk, u16 reused)
 static __always_inline struct tcp_sock *sock_tcp(const struct sock *sk)
 {
 	return bpf_skc_to_tcp_sock((void *)sk);
-}
-
-static __always_inline void facts_offer(const struct sock *sk, const struct facts *listener)
-{
-	/* The kernel clones them into every accepted socket. */
-}
-
-static __always_inline void facts_inherit(const struct sock *sk, struct facts *child)
-{
-	if (child->phase == FACTS_LISTENER && child->pid_source != RECORD_PID_NONE)
-		child->pid_source = RECORD_PID_LISTENER;
 }
 
 #endif

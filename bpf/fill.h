@@ -2,13 +2,13 @@
 /*
  * A socket's numbers as a record: addresses, TCP's own counters with the sequence numbers of SYN and
  * FIN taken out, and the facts that were kept. Nothing here decides whether a record is made.
+ *
+ * Included once for each way of reading a socket: READ() is the way, FILL() names its functions.
  */
-#ifndef SOCKWARDEN_BPF_FILL_H
-#define SOCKWARDEN_BPF_FILL_H
 
 #include "bpf/facts.h"
 
-static __always_inline bool ipv6_is_mapped(const u8 ip[16])
+static __always_inline bool FILL(ipv6_is_mapped)(const u8 ip[16])
 {
 	const u32 *words = (const u32 *)ip;
 
@@ -16,7 +16,8 @@ static __always_inline bool ipv6_is_mapped(const u8 ip[16])
 }
 
 /* Addresses and ports; IPv4-mapped ones as IPv4. */
-static __always_inline void record_tuple(struct conn_record *record, const struct tcp_sock *tp)
+static __always_inline void FILL(record_tuple)(struct conn_record *record,
+					       const struct tcp_sock *tp)
 {
 	const struct sock *sk = (const struct sock *)tp;
 	u32 *local = (u32 *)record->local_ip, *remote = (u32 *)record->remote_ip;
@@ -26,7 +27,7 @@ static __always_inline void record_tuple(struct conn_record *record, const struc
 	record->family = RECORD_FAMILY_IPV4;
 	if (READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_family) == AF_INET6) {
 		BPF_CORE_READ_INTO(&record->remote_ip, sk, __sk_common.skc_v6_daddr);
-		if (!ipv6_is_mapped(record->remote_ip)) {
+		if (!FILL(ipv6_is_mapped)(record->remote_ip)) {
 			BPF_CORE_READ_INTO(&record->local_ip, sk, __sk_common.skc_v6_rcv_saddr);
 			record->family = RECORD_FAMILY_IPV6;
 			return;
@@ -42,7 +43,7 @@ static __always_inline void record_tuple(struct conn_record *record, const struc
  * Whether our FIN, which takes one number of the sequence space, was acknowledged. Once it is
  * queued it is the last thing written, so everything being acknowledged includes it.
  */
-static __always_inline bool fin_is_acked(const struct tcp_sock *tp, u8 state, bool fin_sent)
+static __always_inline bool FILL(fin_is_acked)(const struct tcp_sock *tp, u8 state, bool fin_sent)
 {
 	if (state == TCP_FIN_WAIT2)
 		return true;
@@ -57,7 +58,7 @@ static __always_inline bool fin_is_acked(const struct tcp_sock *tp, u8 state, bo
  * is on its way. A FIN that is on its way takes one number as well; it is when nothing that was
  * written waits to be sent.
  */
-static __always_inline u64 sent_and_acked(const struct tcp_sock *tp, bool fin_unacked)
+static __always_inline u64 FILL(sent_and_acked)(const struct tcp_sock *tp, bool fin_unacked)
 {
 	u64 sent = READ(tp, bytes_sent) - READ(tp, bytes_retrans);
 	u32 on_the_way = READ(tp, snd_nxt) - READ(tp, snd_una);
@@ -72,9 +73,9 @@ static __always_inline u64 sent_and_acked(const struct tcp_sock *tp, bool fin_un
  * that answered does not. For a connection whose beginning was not seen that tells the sides
  * apart. Only meant for states in which no FIN was sent.
  */
-static __always_inline u8 direction_by_syn(const struct tcp_sock *tp)
+static __always_inline u8 FILL(direction_by_syn)(const struct tcp_sock *tp)
 {
-	u64 syn = READ(tp, bytes_acked) - sent_and_acked(tp, false);
+	u64 syn = READ(tp, bytes_acked) - FILL(sent_and_acked)(tp, false);
 
 	if (syn == 1)
 		return RECORD_DIRECTION_OUTGOING;
@@ -84,8 +85,8 @@ static __always_inline u8 direction_by_syn(const struct tcp_sock *tp)
 }
 
 /* Counters of tcp_sock, with the sequence numbers of SYN and FIN taken out of the bytes. */
-static __always_inline void record_numbers(struct conn_record *record, const struct tcp_sock *tp,
-					   u8 state, bool fin_sent)
+static __always_inline void FILL(record_numbers)(struct conn_record *record,
+						 const struct tcp_sock *tp, u8 state, bool fin_sent)
 {
 	const struct sock *sk = (const struct sock *)tp;
 	u64 acked = READ(tp, bytes_acked), received = READ(tp, bytes_received);
@@ -95,14 +96,16 @@ static __always_inline void record_numbers(struct conn_record *record, const str
 		record->flags |= RECORD_FIN_RECEIVED;
 		received -= received > 0;
 	}
-	if (fin_is_acked(tp, state, fin_sent)) {
+	if (FILL(fin_is_acked)(tp, state, fin_sent)) {
 		record->flags |= RECORD_FIN_ACKED;
 		acked -= acked > 0;
 	}
 	if (record->direction == RECORD_DIRECTION_OUTGOING)
 		acked -= acked > 0;
 	else if (record->direction == RECORD_DIRECTION_UNKNOWN &&
-		 acked == sent_and_acked(tp, fin_sent && !(record->flags & RECORD_FIN_ACKED)) + 1)
+		 acked ==
+			 FILL(sent_and_acked)(tp, fin_sent && !(record->flags & RECORD_FIN_ACKED)) +
+				 1)
 		acked--; /* the SYN; a sum that does not fit holds segments that never left the host */
 	record->sent_bytes = acked;
 	record->recv_bytes = received;
@@ -114,8 +117,8 @@ static __always_inline void record_numbers(struct conn_record *record, const str
 	record->error = (u16)READ(sk, sk_err);
 }
 
-static __always_inline void record_process(struct conn_record *record,
-					   const struct process *process, u8 pid_source)
+static __always_inline void FILL(record_process)(struct conn_record *record,
+						 const struct process *process, u8 pid_source)
 {
 	record->pid_source = pid_source;
 	record->pid = process->pid;
@@ -129,8 +132,8 @@ static __always_inline void record_process(struct conn_record *record,
  * Writes a record, all but its kind and time, over whatever was there. facts may be NULL: then the
  * record says what the socket alone can tell.
  */
-static __noinline int record_fill(struct conn_record *record, const struct tcp_sock *tp,
-				  const struct facts *facts, u32 state, u32 flags)
+static __noinline int FILL(record_fill)(struct conn_record *record, const struct tcp_sock *tp,
+					const struct facts *facts, u32 state, u32 flags)
 {
 	const struct net *net = READ(tp, inet_conn.icsk_inet.sk.__sk_common.skc_net.net);
 	bool fin_sent = state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
@@ -143,25 +146,25 @@ static __noinline int record_fill(struct conn_record *record, const struct tcp_s
 	record->pad1 = 0;
 	record->pad2 = 0;
 	record->netns = READ(net, ns.inum);
-	record_tuple(record, tp);
+	FILL(record_tuple)(record, tp);
 	if (facts) {
 		record->id = facts->id;
 		record->opened_ns = facts->opened_ns;
 		record->direction = facts->direction;
 		record->flags |= facts->flags;
 		record->handshake_us = facts->handshake_us;
-		record_process(record, &facts->process, facts->pid_source);
+		FILL(record_process)(record, &facts->process, facts->pid_source);
 		fin_sent |= facts->fin_sent;
 	} else {
 		static const struct process nobody;
 
-		record->id = facts_id((const struct sock *)tp, 0);
+		record->id = 0; /* its socket's, which the caller knows how to get */
 		record->opened_ns = 0;
 		record->direction = RECORD_DIRECTION_UNKNOWN;
 		record->handshake_us = 0;
-		record_process(record, &nobody, RECORD_PID_NONE);
+		FILL(record_process)(record, &nobody, RECORD_PID_NONE);
 	}
-	record_numbers(record, tp, state, fin_sent);
+	FILL(record_numbers)(record, tp, state, fin_sent);
 	return 0;
 }
 
@@ -169,7 +172,7 @@ static __noinline int record_fill(struct conn_record *record, const struct tcp_s
  * The time of a close. Where a packet of the peer's or a timer ends the connection TCP has just
  * taken the time; elsewhere the clock is read.
  */
-static __always_inline u64 closed_ns(const struct tcp_sock *tp, u8 state, u8 flags)
+static __always_inline u64 FILL(closed_ns)(const struct tcp_sock *tp, u8 state, u8 flags)
 {
 	if (!(flags & (RECORD_CLOSED_LOCALLY | RECORD_SECOND_CHANCE)) &&
 	    (state == TCP_FIN_WAIT1 || state == TCP_FIN_WAIT2 || state == TCP_CLOSING ||
@@ -178,4 +181,4 @@ static __always_inline u64 closed_ns(const struct tcp_sock *tp, u8 state, u8 fla
 	return bpf_ktime_get_ns();
 }
 
-#endif
+#undef FILL

@@ -24,7 +24,7 @@
 /* Takes the right; false if another program on this CPU has it. */
 static __always_inline bool lock_try(u64 *busy)
 {
-#ifdef CONN_FACTS_HASH
+#ifdef CONN_OLD_KERNEL
 	/* Kernels without exchanging atomics (before 5.12) run these programs unpreemptibly: who
 	 * comes in between is an interrupt, and has gone again before we go on. */
 	if (*busy)

@@ -129,7 +129,7 @@ static __always_inline void cgroup_see(struct task_struct *task, u64 id)
 /* Two loads are cheaper than a bounded copy; what stands behind the NUL does not matter. */
 static __always_inline void read_comm(char comm[RECORD_COMM_BYTES], struct task_struct *task)
 {
-#ifdef CONN_FACTS_HASH
+#ifdef CONN_OLD_KERNEL
 	BPF_CORE_READ_STR_INTO((char(*)[RECORD_COMM_BYTES])comm, task, comm);
 #else
 	((u64 *)comm)[0] = ((u64 *)task->comm)[0];
@@ -158,7 +158,7 @@ static __always_inline void process_of(struct process *process, struct task_stru
 
 static __always_inline void process_of_current(struct process *process)
 {
-#ifdef CONN_FACTS_HASH
+#ifdef CONN_OLD_KERNEL
 	process_of(process, (struct task_struct *)bpf_get_current_task());
 #else
 	process_of(process, bpf_get_current_task_btf());

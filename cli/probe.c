@@ -34,7 +34,7 @@ static const struct {
 	size_t offset;
 } rows[] = {
 	{"btf", "kernel types (BTF)", offsetof(struct probe_facts, btf)},
-	{"storage", "socket storage", offsetof(struct probe_facts, storage)},
+	{"storage", "socket cookies", offsetof(struct probe_facts, storage)},
 	{"tracepoint", "tracepoints (tp_btf)", offsetof(struct probe_facts, tracepoint)},
 	{"trampoline", "trampolines (fexit)", offsetof(struct probe_facts, trampoline)},
 	{"kprobe", "kprobes", offsetof(struct probe_facts, kprobe)},
@@ -94,12 +94,11 @@ static void choose(const struct probe_facts *facts, struct choice choices[CHOICE
 	const char *store = NULL;
 
 	if (!facts->btf_error)
-		store = facts_store_names[facts->features.storage ? FACTS_STORAGE : FACTS_HASH];
+		store = facts_store_names[facts->features.cookies ? FACTS_HASH : FACTS_OLD];
 	choices[0] = with_tracing("connections", &facts->tracepoint, "tp_btf/inet_sock_set_state");
 	choices[1] = (struct choice){"facts", store, NEEDS_TRACING, true};
 	choices[2] = choose_accept(facts);
-	choices[3] = with_tracing("snapshots", &facts->iterators,
-				  facts->features.storage ? "iter/bpf_sk_storage_map" : "iter/bpf_map_elem");
+	choices[3] = with_tracing("snapshots", &facts->iterators, "iter/bpf_map_elem");
 	choices[4] = (struct choice){"worker_filter",
 				     facts->seccomp.verdict == PROBE_YES ? "seccomp" : NULL,
 				     "nothing", true};

@@ -33,7 +33,7 @@
 
 #define ACCEPT_FUNCTION "inet_csk_accept"
 #define STATE_TRACEPOINT "inet_sock_set_state"
-#define STATE_ITERATOR "bpf_sk_storage_map"
+#define STATE_ITERATOR "bpf_map_elem"
 
 static void set(struct probe_fact *fact, enum probe_verdict verdict, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -169,8 +169,8 @@ static void gather_tracing(struct probe_facts *facts)
 		set(&facts->storage, PROBE_NO, "not without BTF");
 	} else {
 		set(&facts->btf, PROBE_YES, "/sys/kernel/btf/vmlinux");
-		set(&facts->storage, features->storage ? PROBE_YES : PROBE_NO,
-		    features->storage ? "socket storage with cookies in tracing programs"
+		set(&facts->storage, features->cookies ? PROBE_YES : PROBE_NO,
+		    features->cookies ? "cookies in tracing programs"
 				      : "not before 5.12: facts go to a hash");
 	}
 	if (facts->btf_error) {

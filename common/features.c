@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-const char *const facts_store_names[] = {"auto", "storage", "hash", NULL};
+const char *const facts_store_names[] = {"auto", "hash", "old", NULL};
 const char *const accept_hook_names[] = {"auto", "fexit", "kprobe", "none", NULL};
 
 /* The number of arguments of a kernel function, or -ENOENT. */
@@ -28,8 +28,8 @@ int features_read(struct features *features)
 
 	if (!btf)
 		return errno == ENOENT || errno == ESRCH ? -ENOENT : -errno;
-	/* The helper that gives cookies to tracing programs came one release after their storage. */
-	features->storage = function_arguments(btf, "bpf_get_socket_ptr_cookie") >= 0;
+	/* The newest of what CONN_OLD_KERNEL does without (bpf/facts.h) is the cookies. */
+	features->cookies = function_arguments(btf, "bpf_get_socket_ptr_cookie") >= 0;
 	arguments = function_arguments(btf, "inet_csk_accept");
 	features->accept_args = arguments == 4 || arguments == 2 ? (unsigned)arguments : 0;
 	btf__free(btf);

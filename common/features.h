@@ -8,11 +8,11 @@
 
 #include <stdbool.h>
 
-/* Where facts of sockets are kept. */
+/* How facts of sockets are kept. */
 enum facts_store {
 	FACTS_AUTO = 0,
-	FACTS_STORAGE = 1, /* socket storage with cookies in tracing programs (5.12) */
-	FACTS_HASH = 2,	   /* a hash keyed by the socket's address */
+	FACTS_HASH = 1, /* in a hash, with sockets' cookies as ids (5.12) */
+	FACTS_OLD = 2,	/* in a hash, with what older kernels offer to programs */
 };
 
 /* How the process that accepts a connection is learnt. */
@@ -24,7 +24,7 @@ enum accept_hook {
 };
 
 struct features {
-	bool storage;	      /* FACTS_STORAGE can be had */
+	bool cookies;	      /* tracing programs can ask for sockets' cookies (5.12) */
 	unsigned accept_args; /* arguments of inet_csk_accept: 4, 2 (6.10); 0: not traceable */
 };
 

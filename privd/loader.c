@@ -4,8 +4,8 @@
 #include "common/cleanup.h"
 #include "common/log.h"
 #include "common/name.h"
-#include "conn_hash.skel.h"
-#include "conn_storage.skel.h"
+#include "conn.skel.h"
+#include "conn_old.skel.h"
 #include "proto/record.h"
 
 #include <bpf/bpf.h>
@@ -25,14 +25,14 @@ struct candidate {
 
 /* Best first. */
 static const struct candidate candidates[] = {
-	{FACTS_STORAGE, ACCEPT_FEXIT, 2, "accept_of_two"},
-	{FACTS_STORAGE, ACCEPT_FEXIT, 4, "accept_of_four"},
-	{FACTS_STORAGE, ACCEPT_KPROBE, 0, "accept_by_return"},
-	{FACTS_STORAGE, ACCEPT_NONE, 0, NULL},
 	{FACTS_HASH, ACCEPT_FEXIT, 2, "accept_of_two"},
 	{FACTS_HASH, ACCEPT_FEXIT, 4, "accept_of_four"},
 	{FACTS_HASH, ACCEPT_KPROBE, 0, "accept_by_return"},
 	{FACTS_HASH, ACCEPT_NONE, 0, NULL},
+	{FACTS_OLD, ACCEPT_FEXIT, 2, "accept_of_two"},
+	{FACTS_OLD, ACCEPT_FEXIT, 4, "accept_of_four"},
+	{FACTS_OLD, ACCEPT_KPROBE, 0, "accept_by_return"},
+	{FACTS_OLD, ACCEPT_NONE, 0, NULL},
 };
 
 /* Programs that run on events, and the iterators: these are always there. */
@@ -62,13 +62,10 @@ static bool is_wanted(const char *program, const struct candidate *candidate)
 static struct bpf_object *open_object(const struct candidate *candidate)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "sockwarden");
-	const void *bytes;
 	size_t size;
+	const void *bytes = candidate->store == FACTS_OLD ? conn_old__elf_bytes(&size)
+							  : conn__elf_bytes(&size);
 
-	if (candidate->store == FACTS_STORAGE)
-		bytes = conn_storage__elf_bytes(&size);
-	else
-		bytes = conn_hash__elf_bytes(&size);
 	return bpf_object__open_mem(bytes, size, &options);
 }
 
@@ -184,7 +181,7 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 
 		if (store != FACTS_AUTO && candidate->store != store)
 			continue;
-		if (store == FACTS_AUTO && candidate->store == FACTS_STORAGE && !features->storage)
+		if (store == FACTS_AUTO && candidate->store == FACTS_HASH && !features->cookies)
 			continue;
 		if (accept != ACCEPT_AUTO && candidate->accept != accept)
 			continue;

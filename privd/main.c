@@ -59,7 +59,7 @@ static const char usage[] =
 	"  --privd-user NAME     what privd becomes after start (default sockwarden-privd)\n"
 	"  --ring-pages N        pages of each CPU's ring, a power of two (default 512)\n"
 	"  --accept-hook HOOK    auto, fexit, kprobe or none (default auto)\n"
-	"  --facts STORE         auto, storage or hash (default auto)\n"
+	"  --facts STORE         auto, hash or old, as before 5.12 (default auto)\n"
 	"  --log-level LEVEL     error, warning, info or debug (default info)\n"
 	"  --version, --help\n";
 
@@ -152,7 +152,8 @@ static int find_users(const struct options *options, struct identity *worker,
 
 	if (!entry) {
 		log_error("no user '%s': create it (systemd-sysusers or useradd -r) or name "
-			  "another by --worker-user", options->worker_user);
+			  "another by --worker-user",
+			  options->worker_user);
 		return -ENOENT;
 	}
 	*worker = (struct identity){entry->pw_uid, entry->pw_gid};
@@ -238,8 +239,7 @@ static void describe(struct handoff_welcome *welcome, const struct loader *loade
 	add_hook(welcome, "destroy", "tp_btf/tcp_destroy_sock");
 	add_hook(welcome, "accept", accept_hook_names[loader->accept]);
 	add_hook(welcome, "facts", facts_store_names[loader->store]);
-	add_hook(welcome, "snapshot",
-		 loader->store == FACTS_STORAGE ? "iter/bpf_sk_storage_map" : "iter/bpf_map_elem");
+	add_hook(welcome, "snapshot", "iter/bpf_map_elem");
 	add_hook(welcome, "capability", keep_bpf ? "CAP_BPF" : "none");
 }
 

@@ -85,6 +85,7 @@ def test_privd_uses_no_heap_after_its_lock(own_tracer, box):
     assert tracer.privd.lines("heap_guard: armed")
     tracer.start_worker()
     tracer.events = tracer.subscribe()
+    tracer.events.wait(lambda: tracer.events.topic("meta.v1"), 10, "first meta.v1")
     run_program(box, program("exact"), "4", "16", "600000", "9300")
     tracer.events.wait_closed(
         lambda c: anyone(box)(c) and 9300 in (c["local"]["port"], c["remote"]["port"]), 32)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What TCP counts while data flows, and that no program of ours runs for it."""
 import json
+import pathlib
 import subprocess
 import threading
 
@@ -83,13 +84,12 @@ def test_a_snapshot_agrees_with_ss(tracer, netns):
 @pytest.fixture
 def statistics():
     """The kernel counts the runs of BPF programs while this lives."""
-    path = "/proc/sys/kernel/bpf_stats_enabled"
-    with open(path, "r+", encoding="ascii") as file:
-        before = file.read()
-        file.write("1")
+    switch = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
+    before = switch.read_text(encoding="ascii")
+    switch.write_text("1", encoding="ascii")
+    assert switch.read_text(encoding="ascii").strip() == "1"
     yield
-    with open(path, "w", encoding="ascii") as file:
-        file.write(before)
+    switch.write_text(before, encoding="ascii")
 
 
 def bpftool(kind, number):
@@ -146,6 +146,8 @@ def test_no_program_runs_per_send_or_receive(tracer, netns, statistics):
     for sock in (client, server, listener):
         sock.close()
     tracer.events.wait_closed(outgoing(namespace, 7950))
+    # And runs are counted at all: closing took some.
+    assert sum(run_counts(tracer.privd).values()) > sum(after.values())
 
 
 def test_meta_messages_carry_the_counters(tracer, box):

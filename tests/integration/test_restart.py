@@ -10,8 +10,14 @@ import subprocess
 from harness.scale import SLOW, program, scaled, wait_until
 from harness.sockets import anyone, run_program, sent_and_received, start_program
 
-# A message that is being made when the worker is killed is lost: two of them at most hold so many.
+# What a worker has made into messages and nng has not yet sent is lost with it: on a fast one two messages, which
+# hold so many; a slow one (sanitizers, emulation) has more of them waiting.
 IN_HAND = 2 * 120
+
+
+def may_be_lost(kills, ends):
+    """Ends of connections that may be missing after so many kills under load; never more than a quarter."""
+    return min(round(kills * IN_HAND * SLOW), ends // 4) if SLOW > 1 else kills * IN_HAND
 
 
 def compare(events, box, made, may_miss=0):
@@ -79,9 +85,10 @@ def test_a_worker_killed_under_load_tells_nothing_twice(own_tracer, netns, tmp_p
     box_marker = run_program(box, program("exact"), "4", "8", "7000000", "9201")
     made += box_marker
     tracer.events.wait_count(lambda c: c["local"]["ip"] == box_marker[-1][1], 1, 15)
-    tracer.events.wait_count(anyone(box), 2 * len(made) - kills * IN_HAND, 15)
+    lost = may_be_lost(kills, 2 * len(made))
+    tracer.events.wait_count(anyone(box), 2 * len(made) - lost, 15)
     tracer.settle()
-    compare(tracer.events, box, made, may_miss=kills * IN_HAND)
+    compare(tracer.events, box, made, may_miss=lost)
     connections = wait_until(
         lambda: (lambda c: c if c["unaccounted"] == 0 else None)(tracer.status()["connections"]),
         5, "unaccounted 0")

@@ -206,18 +206,17 @@ class Sockwarden(Nothing):
 
 def with_statistics(namespace):
     """One more run that counts the programs' time; returns its costs."""
-    path = "/proc/sys/kernel/bpf_stats_enabled"
-    with open(path, "r+", encoding="ascii") as file:
-        before = file.read()
-        file.write("1")
+    switch = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
+    before = switch.read_text(encoding="ascii")
+    switch.write_text("1", encoding="ascii")
+    assert switch.read_text(encoding="ascii").strip() == "1"
     try:
         sockwarden = Sockwarden()
         with sockwarden:
             load(namespace)
         return sockwarden.costs[-1]
     finally:
-        with open(path, "w", encoding="ascii") as file:
-            file.write(before)
+        switch.write_text(before, encoding="ascii")
 
 
 def machine():

@@ -67,7 +67,6 @@ static void encode(void *ctx)
 
 static void match(void *ctx)
 {
-
 	for (unsigned i = 0; i < RECORDS; i++)
 		sink = filter_matches(ctx, &views[i]);
 }
