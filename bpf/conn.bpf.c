@@ -22,9 +22,14 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Set by the loader when accepting processes are learnt by kretprobe, which cannot reach facts. */
-const volatile bool accept_by_kprobe SEC(".rodata.accept") = false;
+/* Set by the loader where accept() is seen, by fexit or by kretprobe. */
+const volatile bool accept_is_hooked SEC(".rodata.accept") = false;
 
+/*
+ * Who accepted a socket whose facts could not be written at that moment: a kretprobe cannot know
+ * them, and a socket may be accepted while the packet that ends its handshake is still being worked
+ * on. The first who needs it takes it over.
+ */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
 	__uint(max_entries, 16384);
@@ -60,13 +65,13 @@ static __always_inline void facts_open(struct facts *facts, u8 direction, u8 fla
 	COUNT(opened);
 }
 
-/* Where only kretprobes see accept(): takes over what they noted. */
+/* Takes over what was noted at accept(), if nothing better is known. */
 static __always_inline void facts_adopt_accepted(struct facts *facts, const struct sock *sk)
 {
 	u64 key = (u64)sk;
 	struct process *process;
 
-	if (!accept_by_kprobe)
+	if (!accept_is_hooked)
 		return;
 	if (facts->pid_source != RECORD_PID_LISTENER && facts->pid_source != RECORD_PID_NONE)
 		return;
@@ -232,9 +237,15 @@ static __always_inline void on_established(const struct sock *sk, int oldstate)
 /* Where nothing better is known, the process that ends the connection stands for it. */
 static __always_inline void facts_adopt_closer(struct facts *facts, const struct sock *sk)
 {
-	facts_adopt_accepted(facts, sk);
 	if (facts->pid_source != RECORD_PID_LISTENER && facts->pid_source != RECORD_PID_NONE)
 		return;
+	facts_adopt_accepted(facts, sk);
+	if (facts->pid_source == RECORD_PID_ACCEPT) {
+		u64 key = (u64)sk;
+
+		bpf_map_delete_elem(&accepted, &key);
+		return;
+	}
 	if (!sock_is_owned(sk))
 		return;
 	facts->pid_source = RECORD_PID_CLOSE;
@@ -327,27 +338,29 @@ int BPF_PROG(destroy, struct sock *sk)
 		emit_close(ctx, sk, facts, READ(sk, __sk_common.skc_state), RECORD_SECOND_CHANCE);
 	}
 	facts_drop(sk);
-	if (accept_by_kprobe) {
-		u64 key = (u64)sk;
+	return 0;
+}
 
-		bpf_map_delete_elem(&accepted, &key);
-	}
+/* Leaves a note for facts_adopt_accepted(). */
+static __always_inline int accept_note(const struct sock *sk)
+{
+	struct process process = {};
+	u64 key = (u64)sk;
+
+	process_of_current(&process);
+	bpf_map_update_elem(&accepted, &key, &process, BPF_ANY);
 	return 0;
 }
 
 static __always_inline int on_accept(const struct sock *sk)
 {
-	struct facts *facts = sk ? facts_get(sk) : NULL;
+	struct facts *facts;
 
-	if (!facts)
+	if (!sk)
 		return 0;
-	/* Accepted with data in its SYN, before the handshake ended (RFC 7413). */
-	if (facts->phase == FACTS_LISTENER) {
-		child_open(facts, sk);
-		facts_identify(facts, sk);
-	}
-	if (facts->phase != FACTS_OPEN)
-		return 0;
+	facts = facts_get(sk);
+	if (!facts || facts->phase != FACTS_OPEN)
+		return accept_note(sk);
 	facts->pid_source = RECORD_PID_ACCEPT;
 	process_of_current(&facts->process);
 	return 0;
@@ -370,14 +383,7 @@ int BPF_PROG(accept_of_two, struct sock *listener, void *arg, struct sock *sk)
 SEC("kretprobe/inet_csk_accept")
 int BPF_KRETPROBE(accept_by_return, struct sock *sk)
 {
-	struct process process = {};
-	u64 key = (u64)sk;
-
-	if (!sk)
-		return 0;
-	process_of_current(&process);
-	bpf_map_update_elem(&accepted, &key, &process, BPF_ANY);
-	return 0;
+	return sk ? accept_note(sk) : 0;
 }
 
 struct {

@@ -94,9 +94,9 @@ static int prepare(struct bpf_object *object, const struct candidate *candidate,
 			if (error)
 				return error;
 		} else if (strcmp(name, ".rodata.accept") == 0) {
-			const bool by_kprobe = candidate->accept == ACCEPT_KPROBE;
+			const bool hooked = candidate->accept != ACCEPT_NONE;
 
-			error = bpf_map__set_initial_value(map, &by_kprobe, sizeof(by_kprobe));
+			error = bpf_map__set_initial_value(map, &hooked, sizeof(hooked));
 			if (error)
 				return error;
 		}

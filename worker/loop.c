@@ -20,9 +20,10 @@
 #define EVENTS_PER_WAIT 64
 /*
  * How long what a predecessor left is kept for its subscribers: nng dials again within a second
- * (NNG_OPT_RECONNMINT), and what is read while nobody listens is told to nobody.
+ * (NNG_OPT_RECONNMINT), on a busy machine later, and what is read while nobody listens is told to
+ * nobody.
  */
-#define REJOIN_NS (1500 * NS_PER_MS)
+#define REJOIN_NS (3000 * NS_PER_MS)
 #define REJOIN_LOOK_MS 10
 
 /* What an epoll event's data says; a ring's is WAKE_RING + its index. */

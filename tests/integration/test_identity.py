@@ -30,7 +30,11 @@ def test_accepted_connections_have_their_own_cookies(tracer, box):
         end.close()
     listener.close()
     found = tracer.events.wait_closed(incoming(box, 8300), 3)
-    assert {c["remote"]["port"]: int(c["id"], 16) for c in found} == witness
+    ids = {c["remote"]["port"]: int(c["id"], 16) for c in found}
+    if tracer.status()["kernel"]["hooks"]["facts"] == "hash":
+        assert ids == witness
+    else:  # kernels before 5.12 tell programs no cookies: numbers of our own, each another
+        assert ids.keys() == witness.keys() and len(set(ids.values())) == 3
 
 
 def test_a_socket_that_connects_to_itself(tracer, box):

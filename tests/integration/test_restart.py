@@ -16,8 +16,8 @@ IN_HAND = 2 * 120
 
 
 def may_be_lost(kills, ends):
-    """Ends of connections that may be missing after so many kills under load; never more than a quarter."""
-    return min(round(kills * IN_HAND * SLOW), ends // 4) if SLOW > 1 else kills * IN_HAND
+    """Ends of connections that may be missing after so many kills under load; never more than a half."""
+    return ends // 2 if SLOW > 1 else kills * IN_HAND
 
 
 def compare(events, box, made, may_miss=0):
