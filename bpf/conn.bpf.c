@@ -200,7 +200,6 @@ static __always_inline void on_established(const struct sock *sk, int oldstate)
 	struct facts *facts = facts_get(sk);
 	const struct tcp_sock *tp;
 	u64 now_ns;
-
 	if (!facts && oldstate == TCP_SYN_RECV) { /* its listener had none */
 		facts = facts_make(sk);
 		if (!facts)
@@ -257,7 +256,16 @@ static __always_inline void on_fin_sent(const struct sock *sk)
 {
 	struct facts *facts = facts_get(sk);
 
-	if (!facts || facts->phase != FACTS_OPEN)
+	if (!facts) {
+		const struct tcp_sock *tp = sock_tcp(sk);
+
+		/* The run that would have begun them was skipped. The FIN is not written yet. */
+		facts = tp ? facts_make(sk) : NULL;
+		if (!facts)
+			return;
+		facts_open(facts, direction_by_syn(tp), RECORD_ESTABLISHED);
+	}
+	if (facts->phase != FACTS_OPEN)
 		return;
 	facts->fin_sent = 1;
 	facts_adopt_closer(facts, sk);
@@ -341,7 +349,7 @@ int BPF_PROG(destroy, struct sock *sk)
 	return 0;
 }
 
-/* Leaves a note for facts_adopt_accepted(). */
+/* For facts_adopt_accepted(). */
 static __always_inline int accept_note(const struct sock *sk)
 {
 	struct process process = {};

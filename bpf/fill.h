@@ -100,13 +100,18 @@ static __always_inline void FILL(record_numbers)(struct conn_record *record,
 		record->flags |= RECORD_FIN_ACKED;
 		acked -= acked > 0;
 	}
+	if (record->direction == RECORD_DIRECTION_UNKNOWN && state != TCP_SYN_SENT) {
+		bool fin_unacked = fin_sent && !(record->flags & RECORD_FIN_ACKED);
+		u64 payload = FILL(sent_and_acked)(tp, fin_unacked);
+
+		/* As in direction_by_syn(). A sum that does not fit holds segments that never left. */
+		if (acked == payload + 1)
+			record->direction = RECORD_DIRECTION_OUTGOING;
+		else if (acked == payload)
+			record->direction = RECORD_DIRECTION_INCOMING;
+	}
 	if (record->direction == RECORD_DIRECTION_OUTGOING)
 		acked -= acked > 0;
-	else if (record->direction == RECORD_DIRECTION_UNKNOWN &&
-		 acked ==
-			 FILL(sent_and_acked)(tp, fin_sent && !(record->flags & RECORD_FIN_ACKED)) +
-				 1)
-		acked--; /* the SYN; a sum that does not fit holds segments that never left the host */
 	record->sent_bytes = acked;
 	record->recv_bytes = received;
 	record->sent_packets = READ(tp, segs_out);
