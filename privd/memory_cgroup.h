@@ -3,7 +3,7 @@
  * Who pays for the maps. The kernel charges a map's memory, and later each socket's facts, to the
  * memory control group of the process that made the map. In privd's own group its limit would
  * decide how many sockets can be traced, and every connection of the host would pay for moving a
- * CPU's account between two groups (tests/bench/churn: about 150 ns of 1,150 for each record).
+ * CPU's account between two groups (docs/performance.md).
  * So the maps are made in the root group, whose memory nobody counts.
  *
  * Where the way there is not open (a read-only or missing hierarchy) they are made where we are.
