@@ -104,7 +104,6 @@ enum exit_code client_open_queries(struct client *client, const char *runtime_di
 {
 	enum exit_code code = checked(nng_req0_open(&client->socket));
 
-	client->is_open = code == EXIT_OK;
 	return code == EXIT_OK ? dial(client, runtime_dir, "query.sock") : code;
 }
 
@@ -114,7 +113,6 @@ enum exit_code client_open_events(struct client *client, const char *runtime_dir
 	char prefix[64];
 	const int length = snprintf(prefix, sizeof(prefix), "%s ", topic);
 
-	client->is_open = code == EXIT_OK;
 	if (code == EXIT_OK)
 		code = checked(nng_socket_set_int(client->socket, NNG_OPT_RECVBUF, QUEUE_MESSAGES));
 	/* Before the dial: the worker greets a new subscriber with a message. */
@@ -127,14 +125,6 @@ enum exit_code client_open_events(struct client *client, const char *runtime_dir
 bool client_is_lost(struct client *client)
 {
 	return atomic_load(&client->lost);
-}
-
-void client_close(struct client *client)
-{
-	if (client->is_open)
-		nng_close(client->socket);
-	client->is_open = false;
-	client->fd = -1;
 }
 
 int client_send(struct client *client, const char *request)

@@ -261,7 +261,7 @@ static enum exit_code conns_run(const struct invocation *call)
 {
 	struct conns_options asked = {.json = false};
 	struct run run = {.asked = &asked};
-	struct client client = CLIENT_INIT;
+	static struct client client = CLIENT_INIT;
 	enum exit_code code;
 	char *filter;
 
@@ -281,7 +281,6 @@ static enum exit_code conns_run(const struct invocation *call)
 		code = take_pages(&run, &client, filter);
 	if (code == EXIT_OK)
 		print(&run);
-	client_close(&client);
 	table_fini(&run.table);
 	free(filter);
 	return code;

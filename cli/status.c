@@ -139,7 +139,7 @@ static enum exit_code judge(const cJSON *status)
 static enum exit_code status_run(const struct invocation *call)
 {
 	struct status_options asked = {.json = false};
-	struct client client = CLIENT_INIT;
+	static struct client client = CLIENT_INIT;
 	struct client_message answer = {0};
 	cJSON *status = NULL;
 	enum exit_code code;
@@ -167,7 +167,6 @@ static enum exit_code status_run(const struct invocation *call)
 out:
 	cJSON_Delete(status);
 	client_message_fini(&answer);
-	client_close(&client);
 	return code;
 }
 

@@ -303,7 +303,7 @@ static enum exit_code show(struct top *top, int signals, const sigset_t *before)
 static enum exit_code top_run(const struct invocation *call)
 {
 	struct top_options asked = {.interval = {.value = 1000}};
-	struct top top = {
+	static struct top top = {
 		.queries = CLIENT_INIT, .events = CLIENT_INIT, .header = {.answers = true}};
 	enum exit_code code;
 	sigset_t before;
@@ -338,8 +338,6 @@ static enum exit_code top_run(const struct invocation *call)
 	if (code == EXIT_OK)
 		code = show(&top, signals, &before);
 out:
-	client_close(&top.queries);
-	client_close(&top.events);
 	top_model_fini(&top.model);
 	free(top.order);
 	if (signals >= 0)

@@ -309,7 +309,7 @@ static enum exit_code watch_run(const struct invocation *call)
 {
 	struct watch_options asked = {.topic = "conn.v1"};
 	struct watch watch = {.asked = &asked};
-	struct client client = CLIENT_INIT;
+	static struct client client = CLIENT_INIT;
 	enum exit_code code;
 
 	if (!usage_parse(&verb_watch, call, &asked, &code))
@@ -325,7 +325,6 @@ static enum exit_code watch_run(const struct invocation *call)
 			print_titles(output_has_colour());
 		code = follow(&watch, &client);
 	}
-	client_close(&client);
 	return code;
 }
 
