@@ -6,15 +6,14 @@
  *   state_change   tp_btf/inet_sock_set_state   who opens, when it is established, the end
  *   destroy        tp_btf/tcp_destroy_sock      the second chance for an end that was missed
  *   accept_*       fexit or kretprobe           who accepts (where the kernel allows)
- *   snapshot       iterator                     all live connections of all namespaces
- *   seed_files     iterator                     at start: sockets of running processes
- *   seed_orphans   iterator                     at start: connections that no process holds
  *   list_cgroups   iterator                     paths of the control groups that were met
+ *
+ * and in bpf/snapshot.h and bpf/seed.h what walks over all connections, at any time and at start.
  *
  * Compiled twice: for kernels from 5.12 on and, with CONN_OLD_KERNEL, for those before (facts.h).
  */
 #include "bpf/batch.h"
-#include "bpf/facts.h"
+#include "bpf/fact_table.h"
 #define FILL(name) name
 #include "bpf/fill.h"
 #include "bpf/kernel.h"
@@ -48,7 +47,7 @@ static __always_inline bool sock_is_tcp(const struct sock *sk)
  * Begins a connection's facts at its first sight. The caller fills in its number, its process and
  * its time.
  */
-static __always_inline void facts_open(struct facts *facts, u8 direction, u8 flags)
+static __always_inline void facts_open(struct facts *facts, u8 direction)
 {
 	/*
 	 * A socket that is not new or cloned from a listener carried a connection before, whose
@@ -58,7 +57,8 @@ static __always_inline void facts_open(struct facts *facts, u8 direction, u8 fla
 		facts->reused++;
 	facts->opened_ns = 0;
 	facts->direction = direction;
-	facts->flags = flags;
+	facts->established = false;
+	facts->preexisting = false;
 	facts->handshake_us = 0;
 	facts->fin_sent = 0;
 	facts->phase = FACTS_OPEN;
@@ -153,7 +153,7 @@ static __always_inline void on_connect(const struct sock *sk)
 		COUNT(storage_failed);
 		return;
 	}
-	facts_open(facts, RECORD_DIRECTION_OUTGOING, 0);
+	facts_open(facts, RECORD_DIRECTION_OUTGOING);
 	facts->id = facts_id(sk, facts->reused);
 	facts->opened_ns = bpf_ktime_get_ns();
 	facts->pid_source = RECORD_PID_CONNECT;
@@ -172,23 +172,34 @@ static __always_inline void on_listen(const struct sock *sk)
 	facts->phase = FACTS_LISTENER;
 	facts->pid_source = RECORD_PID_LISTENER;
 	process_of_current(&facts->process);
-	facts_offer(sk, facts);
 }
 
-/* Begins the facts of an accepted connection, over what was cloned from its listener. */
+/*
+ * A listener's handshake makes a socket (in softirq: the running task has no part in it). It is
+ * counted when it is established: its cookie may still be the listener's here, and of two that
+ * race for one handshake the loser is thrown away without another word.
+ */
+static __always_inline void on_child(const struct sock *sk)
+{
+	const struct facts *listener = facts_get(listener_of_clone(sk));
+	struct facts *facts = facts_make(sk);
+
+	if (!facts) {
+		COUNT(storage_failed);
+		return;
+	}
+	__builtin_memset(facts, 0, sizeof(*facts));
+	facts->phase = FACTS_CHILD;
+	if (listener && listener->phase == FACTS_LISTENER) {
+		facts->process = listener->process;
+		facts->pid_source = RECORD_PID_LISTENER;
+	}
+}
+
 static __always_inline void child_open(struct facts *facts, const struct sock *sk)
 {
-	facts_inherit(sk, facts);
-	facts->reused = 0;
-	facts->phase = FACTS_NEW;
-	facts_open(facts, RECORD_DIRECTION_INCOMING, 0);
-	facts->id = 0; /* facts_identify() */
-}
-
-static __always_inline void facts_identify(struct facts *facts, const struct sock *sk)
-{
-	if (!facts->id)
-		facts->id = facts_id(sk, facts->reused);
+	facts_open(facts, RECORD_DIRECTION_INCOMING);
+	facts->id = facts_id(sk, facts->reused);
 }
 
 /*
@@ -200,24 +211,19 @@ static __always_inline void on_established(const struct sock *sk, int oldstate)
 	struct facts *facts = facts_get(sk);
 	const struct tcp_sock *tp;
 	u64 now_ns;
-	if (!facts && oldstate == TCP_SYN_RECV) { /* its listener had none */
+
+	if (!facts && oldstate == TCP_SYN_RECV) { /* the run that makes them was skipped */
 		facts = facts_make(sk);
 		if (!facts)
 			COUNT(storage_failed);
 	}
 	if (!facts)
 		return;
-	/*
-	 * A listener's handshake made this socket (in softirq: the running task has no part in it).
-	 * It counts from here on: at SYN_RECV its cookie may still be the listener's, and of two that
-	 * raced for one handshake the loser is thrown away without another word.
-	 */
 	if (oldstate == TCP_SYN_RECV && facts->phase != FACTS_OPEN)
 		child_open(facts, sk);
 	if (facts->phase != FACTS_OPEN)
 		return;
-	facts_identify(facts, sk);
-	facts->flags |= RECORD_ESTABLISHED;
+	facts->established = true;
 	tp = sock_tcp(sk);
 	if (!tp)
 		return;
@@ -263,11 +269,15 @@ static __always_inline void on_fin_sent(const struct sock *sk)
 		facts = tp ? facts_make(sk) : NULL;
 		if (!facts)
 			return;
-		facts_open(facts, direction_by_syn(tp), RECORD_ESTABLISHED);
+		facts_open(facts, direction_by_syn(tp));
+		facts->id = facts_id(sk, facts->reused);
+		facts->established = true;
+	} else if (facts->phase == FACTS_CHILD) { /* data before the handshake ends (RFC 7413) */
+		child_open(facts, sk);
 	}
 	if (facts->phase != FACTS_OPEN)
 		return;
-	facts->fin_sent = 1;
+	facts->fin_sent = true;
 	facts_adopt_closer(facts, sk);
 }
 
@@ -277,7 +287,7 @@ static __always_inline void on_close(void *ctx, const struct sock *sk, int oldst
 	u8 flags = sock_is_owned(sk) ? RECORD_CLOSED_LOCALLY : 0;
 
 	/* A handshake that did not end, so that nobody could accept it. */
-	if (oldstate == TCP_SYN_RECV && (!facts || facts->phase == FACTS_LISTENER))
+	if (oldstate == TCP_SYN_RECV && (!facts || facts->phase != FACTS_OPEN))
 		return;
 	if (!facts || facts->phase == FACTS_NEW) {
 		if (facts) /* a seed is about to fill them in */
@@ -289,14 +299,13 @@ static __always_inline void on_close(void *ctx, const struct sock *sk, int oldst
 		if (oldstate != TCP_SYN_SENT && oldstate != TCP_SYN_RECV)
 			flags |= RECORD_ESTABLISHED;
 	} else {
-		/* Cloned from a listener, and every run until this one was skipped. */
-		if (facts->phase == FACTS_LISTENER) {
+		/* Every run between its beginning and this one was skipped. */
+		if (facts->phase == FACTS_CHILD) {
 			child_open(facts, sk);
-			facts->flags |= RECORD_ESTABLISHED;
+			facts->established = true;
 		}
 		if (facts->phase != FACTS_OPEN)
 			return;
-		facts_identify(facts, sk);
 		facts_adopt_closer(facts, sk);
 		facts->phase = FACTS_REPORTED;
 	}
@@ -314,6 +323,10 @@ int BPF_PROG(state_change, const struct sock *sk, int oldstate, int newstate)
 	switch (newstate) {
 	case TCP_SYN_SENT:
 		on_connect(sk);
+		break;
+	case TCP_SYN_RECV:
+		if (oldstate == TCP_LISTEN)
+			on_child(sk);
 		break;
 	case TCP_LISTEN:
 		on_listen(sk);
@@ -342,7 +355,6 @@ int BPF_PROG(destroy, struct sock *sk)
 		return 0;
 	if (facts->phase == FACTS_OPEN) {
 		facts->phase = FACTS_REPORTED;
-		facts_identify(facts, sk);
 		emit_close(ctx, sk, facts, READ(sk, __sk_common.skc_state), RECORD_SECOND_CHANCE);
 	}
 	facts_drop(sk);
@@ -367,7 +379,7 @@ static __always_inline int on_accept(const struct sock *sk)
 	if (!sk)
 		return 0;
 	facts = facts_get(sk);
-	if (!facts || facts->phase != FACTS_OPEN)
+	if (!facts || (facts->phase != FACTS_OPEN && facts->phase != FACTS_CHILD))
 		return accept_note(sk);
 	facts->pid_source = RECORD_PID_ACCEPT;
 	process_of_current(&facts->process);
@@ -394,104 +406,6 @@ int BPF_KRETPROBE(accept_by_return, struct sock *sk)
 	return sk ? accept_note(sk) : 0;
 }
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, u32);
-	__type(value, struct snapshot_stage);
-} stage SEC(".maps");
-
-/*
- * The pass that has the stage: session_id of its iterator. The number of an object does not tell
- * where a pass begins, since the call at the end of a pass over a single object has its number.
- */
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, u32);
-	__type(value, u64);
-} stage_pass SEC(".maps");
-
-/* The hash's iterator gives addresses: everything behind them is read by copying. */
-#undef READ
-#define READ(pointer, field) BPF_CORE_READ(pointer, field)
-#define FILL(name) name##_by_address
-#include "bpf/fill.h"
-
-/*
- * Whether the socket at this address is still the one that the facts are of: sockets' memory is
- * used again for other sockets at any time.
- */
-static __always_inline bool sock_is_same(const struct sock *sk, const struct facts *facts)
-{
-#ifdef CONN_OLD_KERNEL
-	return true;
-#else
-	u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
-
-	return (cookie ^ (u64)facts->reused << 48) == facts->id;
-#endif
-}
-
-/*
- * Puts a connection on the stage. What is written to the iterator itself leaves in pieces of
- * 32 KiB, and behind each piece the kernel walks a whole bucket again to find its place: with some
- * ten thousand sockets and few buckets (there are as many as CPUs) that is most of the time.
- * Returning 1 makes read() give EAGAIN and come back to the same socket.
- */
-static __always_inline int snapshot_one(u64 pass, struct sock *sk, struct facts *facts)
-{
-	struct snapshot_stage *place;
-	struct conn_record *record;
-	struct facts copy;
-	u64 *last_pass;
-	u32 zero = 0;
-
-	place = bpf_map_lookup_elem(&stage, &zero);
-	last_pass = bpf_map_lookup_elem(&stage_pass, &zero);
-	if (!place || !last_pass)
-		return 0;
-	/* A new pass, or the reader has come back for more. */
-	if (*last_pass != pass || place->handed_out) {
-		*last_pass = pass;
-		place->count = 0;
-		place->handed_out = 0;
-	}
-	/* A connection without a number is still in its handshake. */
-	if (!sk || !facts || facts->phase != FACTS_OPEN || !facts->id)
-		return 0;
-	if (place->count >= RECORD_STAGE_CAPACITY) {
-		place->handed_out = 1;
-		return 1;
-	}
-	__builtin_memcpy(&copy, facts, sizeof(copy));
-	facts_adopt_accepted(&copy, sk);
-	record = &place->records[place->count % RECORD_STAGE_CAPACITY];
-	record->kind = RECORD_KIND_SNAPSHOT;
-	record->at_ns = bpf_ktime_get_ns();
-	record_fill_by_address(record, (const struct tcp_sock *)sk, &copy,
-			       READ(sk, __sk_common.skc_state), 0);
-	place->count += sock_is_same(sk, &copy);
-	return 0;
-}
-
-/* The verifier must see that it is 0 or 1, wherever the compiler kept it. */
-static __always_inline int iterator_result(int result)
-{
-	barrier_var(result);
-	return result ? 1 : 0;
-}
-
-SEC("iter/bpf_map_elem")
-int snapshot(struct bpf_iter__bpf_map_elem *ctx)
-{
-	u64 *key = ctx->key;
-
-	return iterator_result(
-		snapshot_one(ctx->meta->session_id, key ? (struct sock *)*key : NULL, ctx->value));
-}
-
 SEC("iter/bpf_map_elem")
 int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
 {
@@ -502,99 +416,5 @@ int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
 	return 0;
 }
 
-#ifndef CONN_OLD_KERNEL
-#undef READ
-#define READ(pointer, field) ((pointer)->field)
-#endif
-
-/* Begins the facts of a socket that is older than the tracer. */
-static __always_inline struct facts *seed(const struct sock *sk)
-{
-	u8 state = READ(sk, __sk_common.skc_state), flags = RECORD_PREEXISTING;
-	u8 direction = RECORD_DIRECTION_UNKNOWN;
-	const struct tcp_sock *tp;
-	struct facts *facts;
-
-	if (!sock_is_tcp(sk) || state == TCP_CLOSE || state == TCP_TIME_WAIT ||
-	    state == TCP_NEW_SYN_RECV)
-		return NULL;
-	tp = sock_tcp(sk);
-	facts = facts_get(sk);
-	if (!tp || facts)
-		return facts;
-	facts = facts_make(sk);
-	if (!facts) {
-		COUNT(storage_failed);
-		return NULL;
-	}
-	/* Closed meanwhile, and reported as a connection without facts. */
-	if (facts->phase != FACTS_NEW || READ(sk, __sk_common.skc_state) == TCP_CLOSE) {
-		facts->phase = FACTS_REPORTED;
-		return NULL;
-	}
-	if (state == TCP_LISTEN) {
-		facts->phase = FACTS_LISTENER;
-		return facts;
-	}
-	if (state == TCP_SYN_SENT)
-		direction = RECORD_DIRECTION_OUTGOING;
-	else
-		flags |= RECORD_ESTABLISHED;
-	if (state == TCP_ESTABLISHED || state == TCP_CLOSE_WAIT)
-		direction = direction_by_syn(tp);
-	facts_open(facts, direction, flags);
-	facts->id = facts_id(sk, facts->reused);
-	return facts;
-}
-
-SEC("iter/task_file")
-int seed_files(struct bpf_iter__task_file *ctx)
-{
-	struct task_struct *task = ctx->task;
-	struct file *file = ctx->file;
-	struct facts *facts;
-	struct socket *socket;
-	struct sock *sk;
-
-	if (!task || !file)
-		return 0;
-#ifdef CONN_OLD_KERNEL
-	struct inode *inode = READ(file, f_inode);
-	struct super_block *super_block = READ(inode, i_sb);
-
-	if ((READ(inode, i_mode) & S_IFMT) != S_IFSOCK ||
-	    READ(super_block, s_magic) != SOCKFS_MAGIC)
-		return 0;
-	socket = READ(file, private_data);
-#else
-	socket = bpf_sock_from_file(file);
-#endif
-	if (!socket)
-		return 0;
-	sk = READ(socket, sk);
-	if (!sk)
-		return 0;
-	facts = seed(sk);
-	if (!facts || facts->pid_source != RECORD_PID_NONE)
-		return 0;
-	facts->pid_source = RECORD_PID_SEED;
-	process_of(&facts->process, task);
-	if (facts->phase == FACTS_LISTENER)
-		facts_offer(sk, facts);
-	return 0;
-}
-
-/* Connections of one network namespace that no process has a descriptor of. */
-SEC("iter/tcp")
-int seed_orphans(struct bpf_iter__tcp *ctx)
-{
-	struct sock_common *sk_common = ctx->sk_common; /* checked and used as one value */
-	struct tcp_sock *tp;
-
-	if (!sk_common)
-		return 0;
-	tp = bpf_skc_to_tcp_sock(sk_common);
-	if (tp)
-		seed((const struct sock *)tp);
-	return 0;
-}
+#include "bpf/seed.h"
+#include "bpf/snapshot.h"

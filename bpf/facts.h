@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What is remembered of each socket while it lives: who opened it and when, in a hash keyed by the
- * socket's address. Facts are dropped at tcp_destroy_sock; what a listener knows is found again by
- * namespace, port and address. (Not the kernel's socket storage: docs/design.md says why.)
+ * What is remembered of each socket while it lives: who opened it and when. Where it is kept is in
+ * bpf/fact_table.h.
  *
  * CONN_OLD_KERNEL is for kernels before 5.12, where tracing programs can neither ask for cookies nor
  * exchange atomically nor get at the running task's or a file's structures with their types. READ()
@@ -17,8 +16,9 @@
 enum facts_phase {
 	FACTS_NEW = 0,	    /* just made */
 	FACTS_LISTENER = 1, /* a listening socket: process facts for those that it accepts */
-	FACTS_OPEN = 2,	    /* a connection that was counted as opened */
-	FACTS_REPORTED = 3, /* its close record was made */
+	FACTS_CHILD = 2,    /* made by a listener's handshake that has not ended */
+	FACTS_OPEN = 3,	    /* a connection that was counted as opened */
+	FACTS_REPORTED = 4, /* its close record was made */
 };
 
 struct process {
@@ -29,110 +29,28 @@ struct process {
 	char comm[RECORD_COMM_BYTES];
 };
 
+/* One cache line. */
 struct facts {
 	u64 id;
 	u64 opened_ns;
 	struct process process;
 	u32 handshake_us;
-	u16 reused;    /* connections that this socket had before */
-	u8 phase;      /* enum facts_phase */
-	u8 direction;  /* enum record_direction */
-	u8 pid_source; /* enum record_pid_source; NONE: process is all zero */
-	u8 flags;      /* enum record_flag: ESTABLISHED, PREEXISTING */
-	u8 fin_sent;
-	u8 pad[5];
+	u16 reused;	    /* connections that this socket had before */
+	u8 pid_source;	    /* enum record_pid_source; NONE: process is all zero */
+	u8 phase : 3;	    /* enum facts_phase */
+	u8 direction : 2;   /* enum record_direction */
+	u8 established : 1; /* the handshake was completed */
+	u8 preexisting : 1; /* older than the tracer */
+	u8 fin_sent : 1;
 };
+
+_Static_assert(sizeof(struct facts) == 64, "struct facts");
 
 #ifdef CONN_OLD_KERNEL
 #define READ(pointer, field) BPF_CORE_READ(pointer, field)
 #else
 #define READ(pointer, field) ((pointer)->field)
 #endif
-
-#define FACTS_ENTRIES 262144
-
-struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, FACTS_ENTRIES);
-	__uint(map_flags, BPF_F_NO_PREALLOC);
-	__type(key, u64);
-	__type(value, struct facts);
-} sock_facts SEC(".maps");
-
-struct listener_key {
-	u32 netns;
-	u32 port;  /* in network order */
-	u64 ip[2]; /* 0: any */
-};
-
-struct {
-	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 8192);
-	__type(key, struct listener_key);
-	__type(value, struct process);
-} listeners SEC(".maps");
-
-static __always_inline struct facts *facts_get(const struct sock *sk)
-{
-	u64 key = (u64)sk;
-
-	return bpf_map_lookup_elem(&sock_facts, &key);
-}
-
-static __always_inline struct facts *facts_make(const struct sock *sk)
-{
-	static const struct facts none;
-	u64 key = (u64)sk;
-
-	bpf_map_update_elem(&sock_facts, &key, &none, BPF_NOEXIST);
-	return bpf_map_lookup_elem(&sock_facts, &key);
-}
-
-static __always_inline void facts_drop(const struct sock *sk)
-{
-	u64 key = (u64)sk;
-
-	bpf_map_delete_elem(&sock_facts, &key);
-}
-
-/* The key under which a listener at this socket's port and address offers its process. */
-static __always_inline struct listener_key listener_key(const struct sock *sk)
-{
-	struct listener_key key = {
-		.netns = BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum),
-		.port = BPF_CORE_READ((const struct inet_sock *)sk, inet_sport),
-	};
-
-	if (BPF_CORE_READ(sk, __sk_common.skc_family) == AF_INET6)
-		BPF_CORE_READ_INTO(&key.ip, sk, __sk_common.skc_v6_rcv_saddr);
-	else
-		key.ip[0] = BPF_CORE_READ(sk, __sk_common.skc_rcv_saddr);
-	return key;
-}
-
-/* A listener's process is noted for facts_inherit(). */
-static __always_inline void facts_offer(const struct sock *sk, const struct facts *listener)
-{
-	struct listener_key key = listener_key(sk);
-
-	bpf_map_update_elem(&listeners, &key, &listener->process, BPF_ANY);
-}
-
-/* An accepted socket takes the process of its address' listener, or of that at any address. */
-static __always_inline void facts_inherit(const struct sock *sk, struct facts *child)
-{
-	struct listener_key key = listener_key(sk);
-	const struct process *process = bpf_map_lookup_elem(&listeners, &key);
-
-	if (!process) {
-		key.ip[0] = key.ip[1] = 0;
-		process = bpf_map_lookup_elem(&listeners, &key);
-	}
-	if (!process)
-		return;
-	child->process = *process;
-	child->pid_source = RECORD_PID_LISTENER;
-}
 
 #ifdef CONN_OLD_KERNEL
 
@@ -174,5 +92,20 @@ static __always_inline struct tcp_sock *sock_tcp(const struct sock *sk)
 }
 
 #endif
+
+/*
+ * The listener whose copy sk is, at the moment that the copy enters SYN_RECV: sk_clone_lock() has
+ * copied everything, and the queue of sent segments, empty in a listener, still points to itself
+ * there; tcp_create_openreq_child() has not yet made it anew. (4.16 to 7.2. Whatever else may stand
+ * there is not the address of a listener that we know.)
+ */
+static __always_inline const struct sock *listener_of_clone(const struct sock *sk)
+{
+	const struct tcp_sock *tp = sock_tcp(sk);
+
+	return tp ? (const void *)READ(tp, tsorted_sent_queue.next) -
+			       bpf_core_field_offset(tp->tsorted_sent_queue)
+		  : NULL;
+}
 
 #endif

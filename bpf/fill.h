@@ -156,7 +156,10 @@ static __noinline int FILL(record_fill)(struct conn_record *record, const struct
 		record->id = facts->id;
 		record->opened_ns = facts->opened_ns;
 		record->direction = facts->direction;
-		record->flags |= facts->flags;
+		if (facts->established)
+			record->flags |= RECORD_ESTABLISHED;
+		if (facts->preexisting)
+			record->flags |= RECORD_PREEXISTING;
 		record->handshake_us = facts->handshake_us;
 		FILL(record_process)(record, &facts->process, facts->pid_source);
 		fin_sent |= facts->fin_sent;

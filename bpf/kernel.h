@@ -110,8 +110,13 @@ struct inet_connection_sock {
 	struct inet_sock icsk_inet;
 };
 
+struct list_head {
+	struct list_head *next;
+};
+
 struct tcp_sock {
 	struct inet_connection_sock inet_conn;
+	struct list_head tsorted_sent_queue; /* 4.16 */
 	u64 bytes_acked;
 	u64 bytes_received;
 	u64 bytes_sent;	   /* 4.19 */

@@ -94,7 +94,7 @@ static void choose(const struct probe_facts *facts, struct choice choices[CHOICE
 	const char *store = NULL;
 
 	if (!facts->btf_error)
-		store = facts_store_names[facts->features.cookies ? FACTS_HASH : FACTS_OLD];
+		store = facts_store_names[facts->features.cookies ? FACTS_TABLE : FACTS_OLD];
 	choices[0] = with_tracing("connections", &facts->tracepoint, "tp_btf/inet_sock_set_state");
 	choices[1] = (struct choice){"facts", store, NEEDS_TRACING, true};
 	choices[2] = choose_accept(facts);

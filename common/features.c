@@ -6,7 +6,7 @@
 #include <errno.h>
 #include <stddef.h>
 
-const char *const facts_store_names[] = {"auto", "hash", "old", NULL};
+const char *const facts_store_names[] = {"auto", "table", "old", NULL};
 const char *const accept_hook_names[] = {"auto", "fexit", "kprobe", "none", NULL};
 
 /* The number of arguments of a kernel function, or -ENOENT. */

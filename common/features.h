@@ -11,8 +11,8 @@
 /* How facts of sockets are kept. */
 enum facts_store {
 	FACTS_AUTO = 0,
-	FACTS_HASH = 1, /* in a hash, with sockets' cookies as ids (5.12) */
-	FACTS_OLD = 2,	/* in a hash, with what older kernels offer to programs */
+	FACTS_TABLE = 1, /* in a table of our own, with sockets' cookies as ids (5.12) */
+	FACTS_OLD = 2,	 /* in a hash, with what older kernels offer to programs */
 };
 
 /* How the process that accepts a connection is learnt. */

@@ -25,10 +25,10 @@ struct candidate {
 
 /* Best first. */
 static const struct candidate candidates[] = {
-	{FACTS_HASH, ACCEPT_FEXIT, 2, "accept_of_two"},
-	{FACTS_HASH, ACCEPT_FEXIT, 4, "accept_of_four"},
-	{FACTS_HASH, ACCEPT_KPROBE, 0, "accept_by_return"},
-	{FACTS_HASH, ACCEPT_NONE, 0, NULL},
+	{FACTS_TABLE, ACCEPT_FEXIT, 2, "accept_of_two"},
+	{FACTS_TABLE, ACCEPT_FEXIT, 4, "accept_of_four"},
+	{FACTS_TABLE, ACCEPT_KPROBE, 0, "accept_by_return"},
+	{FACTS_TABLE, ACCEPT_NONE, 0, NULL},
 	{FACTS_OLD, ACCEPT_FEXIT, 2, "accept_of_two"},
 	{FACTS_OLD, ACCEPT_FEXIT, 4, "accept_of_four"},
 	{FACTS_OLD, ACCEPT_KPROBE, 0, "accept_by_return"},
@@ -37,8 +37,19 @@ static const struct candidate candidates[] = {
 
 /* Programs that run on events, and the iterators: these are always there. */
 static const char *const event_programs[] = {"state_change", "destroy", NULL};
-static const char *const iterators[] = {"snapshot", "list_cgroups", "seed_files", "seed_orphans",
-					NULL};
+static const char *const iterators[] = {"snapshot",   "snapshot_spilled", "list_cgroups",
+					"seed_files", "seed_orphans",	  NULL};
+
+/* The iterators that a worker may ask for, and the maps that they walk over. */
+static const struct walk {
+	enum handoff_iterator what;
+	const char *program;
+	const char *map;
+} walks[] = {
+	{HANDOFF_ITERATE_CONNECTIONS, "snapshot", "fact_sets"},
+	{HANDOFF_ITERATE_SPILLED, "snapshot_spilled", "spilled_facts"},
+	{HANDOFF_ITERATE_CGROUPS, "list_cgroups", "cgroups"},
+};
 
 __attribute__((format(printf, 2, 0))) static int print_debug(enum libbpf_print_level level,
 							     const char *format, va_list arguments)
@@ -181,7 +192,7 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 
 		if (store != FACTS_AUTO && candidate->store != store)
 			continue;
-		if (store == FACTS_AUTO && candidate->store == FACTS_HASH && !features->cookies)
+		if (store == FACTS_AUTO && candidate->store == FACTS_TABLE && !features->cookies)
 			continue;
 		if (accept != ACCEPT_AUTO && candidate->accept != accept)
 			continue;
@@ -219,11 +230,20 @@ int loader_attach(struct loader *loader)
 		if (error)
 			return error;
 	}
-	loader->connections = attach_iterator(loader, "snapshot", "sock_facts");
-	if (!loader->connections)
-		return -errno;
-	loader->cgroups = attach_iterator(loader, "list_cgroups", "cgroups");
-	return loader->cgroups ? 0 : -errno;
+	for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
+		struct bpf_link **link = &loader->iterators[walks[i].what];
+
+		if (!bpf_object__find_program_by_name(loader->object, walks[i].program))
+			continue;
+		*link = attach_iterator(loader, walks[i].program, walks[i].map);
+		if (!*link)
+			return -errno;
+	}
+	/* Where there is no table everything is in the hash. */
+	if (!loader->iterators[HANDOFF_ITERATE_CONNECTIONS])
+		loader->iterators[HANDOFF_ITERATE_CONNECTIONS] =
+			loader->iterators[HANDOFF_ITERATE_SPILLED];
+	return 0;
 }
 
 int loader_seed(struct loader *loader, const char *program)
@@ -248,9 +268,7 @@ int loader_seed(struct loader *loader, const char *program)
 
 int loader_iterate(const struct loader *loader, enum handoff_iterator what)
 {
-	const struct bpf_link *link = what == HANDOFF_ITERATE_CGROUPS ? loader->cgroups
-								      : loader->connections;
-	int fd = bpf_iter_create(bpf_link__fd(link));
+	int fd = bpf_iter_create(bpf_link__fd(loader->iterators[what]));
 
 	return fd < 0 ? -errno : fd;
 }

@@ -30,8 +30,7 @@ struct loader {
 	int counters_fd;
 	int stage_fd;
 	int rings_fd;
-	struct bpf_link *connections; /* the iterators that a worker may ask for */
-	struct bpf_link *cgroups;
+	struct bpf_link *iterators[HANDOFF_ITERATORS];	      /* by enum handoff_iterator */
 	struct loader_program programs[HANDOFF_PROGRAMS_MAX]; /* those that run on events */
 	unsigned program_count;
 };

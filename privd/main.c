@@ -12,7 +12,6 @@
 #include "common/notify.h"
 #include "privd/confine.h"
 #include "privd/loader.h"
-#include "privd/memory_cgroup.h"
 #include "privd/netns.h"
 #include "privd/perf_rings.h"
 #include "privd/runtime_dir.h"
@@ -59,7 +58,7 @@ static const char usage[] =
 	"  --privd-user NAME     what privd becomes after start (default sockwarden-privd)\n"
 	"  --ring-pages N        pages of each CPU's ring, a power of two (default 512)\n"
 	"  --accept-hook HOOK    auto, fexit, kprobe or none (default auto)\n"
-	"  --facts STORE         auto, hash or old, as before 5.12 (default auto)\n"
+	"  --facts STORE         auto, table or old, as before 5.12 (default auto)\n"
 	"  --log-level LEVEL     error, warning, info or debug (default info)\n"
 	"  --version, --help\n";
 
@@ -261,7 +260,6 @@ static int load_failure(int error)
 static int start_tracing(const struct options *options, struct loader *loader,
 			 struct perf_rings *rings)
 {
-	struct memory_cgroup home;
 	struct features features;
 	int error = features_read(&features);
 
@@ -272,10 +270,7 @@ static int start_tracing(const struct options *options, struct loader *loader,
 			strerror(-error));
 		return EXIT_CODE_UNSUPPORTED;
 	}
-	memory_cgroup_leave(&home);
 	error = loader_load(loader, &features, options->facts, options->accept);
-	if (memory_cgroup_return(&home))
-		return EXIT_CODE_FAILURE;
 	if (error)
 		return load_failure(error);
 	error = perf_rings_open(rings, loader->rings_fd, loader->possible_cpus,

@@ -127,8 +127,7 @@ static int on_iterate(const struct session_grants *grants, struct session *sessi
 	struct handoff_iterate reply = {.what = request->what};
 	_cleanup_close_ int fd = -1;
 
-	if ((request->what != HANDOFF_ITERATE_CONNECTIONS &&
-	     request->what != HANDOFF_ITERATE_CGROUPS) ||
+	if (request->what < HANDOFF_ITERATE_CONNECTIONS || request->what >= HANDOFF_ITERATORS ||
 	    request->pad0 != 0)
 		return -EBADMSG;
 	fd = loader_iterate(grants->loader, (enum handoff_iterator)request->what);

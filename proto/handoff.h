@@ -70,7 +70,10 @@ enum handoff_state {
 enum handoff_iterator {
 	HANDOFF_ITERATE_CONNECTIONS = 1, /* struct conn_record, kind SNAPSHOT */
 	HANDOFF_ITERATE_CGROUPS = 2,	 /* struct cgroup_record */
+	HANDOFF_ITERATE_SPILLED = 3,	 /* as CONNECTIONS, those that found no room in the table */
 };
+
+#define HANDOFF_ITERATORS 4 /* the values are below it */
 
 struct handoff_header {
 	uint16_t type;	 /* enum handoff_type */

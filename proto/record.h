@@ -164,6 +164,8 @@ struct conn_counters {
 	__u64 storage_failed; /* facts that could not be stored (no memory or table full) */
 	__u64 second_chance;  /* close records made at tcp_destroy_sock */
 	__u64 no_facts;	      /* close records whose connection had no facts */
+	__u64 spilled;	 /* sockets whose facts found no room in the table and went to the hash */
+	__u64 unspilled; /* of these: whose socket is gone */
 };
 
 #define RECORD_ASSERT(expression) _Static_assert(expression, #expression)
@@ -172,7 +174,7 @@ RECORD_ASSERT(sizeof(struct conn_batch) == 24 + RECORD_BATCH_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct conn_lone) == 8 + 160);
 RECORD_ASSERT(sizeof(struct snapshot_stage) == 16 + RECORD_STAGE_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct cgroup_record) == 16 + RECORD_CGROUP_PATH_BYTES);
-RECORD_ASSERT(sizeof(struct conn_counters) == 64);
+RECORD_ASSERT(sizeof(struct conn_counters) == 80);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, id) == 8);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, sent_packets) == 64);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, pid) == 88);

@@ -236,6 +236,8 @@ static struct conn_counters sum_counters(const struct handoff_grants *grants)
 		sum.storage_failed += one.storage_failed;
 		sum.second_chance += one.second_chance;
 		sum.no_facts += one.no_facts;
+		sum.spilled += one.spilled;
+		sum.unspilled += one.unspilled;
 	}
 	return sum;
 }
@@ -256,10 +258,9 @@ static void take_piece(struct pipeline *pipeline)
 	}
 }
 
-static int read_snapshot(struct pipeline *pipeline)
+static int read_snapshot(struct pipeline *pipeline, enum handoff_iterator what)
 {
-	_cleanup_close_ int fd =
-		handoff_client_iterate(pipeline->client, HANDOFF_ITERATE_CONNECTIONS);
+	_cleanup_close_ int fd = handoff_client_iterate(pipeline->client, what);
 	int result;
 
 	if (fd < 0)
@@ -288,13 +289,15 @@ static void warn_if_full(struct pipeline *pipeline)
 
 int pipeline_snapshot(struct pipeline *pipeline)
 {
+	const struct conn_counters counters = sum_counters(pipeline->grants);
 	struct conn_view view;
 	uint64_t now_ns;
 	int result;
 
-	conn_state_pass_begin(&pipeline->state, clock_ns(CLOCK_MONOTONIC),
-			      sum_counters(pipeline->grants).opened);
-	result = read_snapshot(pipeline);
+	conn_state_pass_begin(&pipeline->state, clock_ns(CLOCK_MONOTONIC), counters.opened);
+	result = read_snapshot(pipeline, HANDOFF_ITERATE_CONNECTIONS);
+	if (result == 0 && counters.spilled != counters.unspilled)
+		result = read_snapshot(pipeline, HANDOFF_ITERATE_SPILLED);
 	/* Whoever closed while it was read must be gone before the table is judged. */
 	pipeline_drain(pipeline);
 	pipeline->snapshot_failed = result < 0;
