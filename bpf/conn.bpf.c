@@ -53,6 +53,8 @@ static __always_inline void facts_open(struct facts *facts, u8 direction)
 	 * A socket that is not new or cloned from a listener carried a connection before, whose
 	 * end may have been missed.
 	 */
+	if (facts->phase == FACTS_OPEN)
+		COUNT(ends_missed);
 	if (facts->phase == FACTS_REPORTED || facts->phase == FACTS_OPEN)
 		facts->reused++;
 	facts->opened_ns = 0;
@@ -113,7 +115,6 @@ static __always_inline void emit_close(void *ctx, const struct sock *sk, const s
 	struct conn_batch *batch;
 	u32 len;
 
-	COUNT(closed);
 	if (flags & RECORD_SECOND_CHANCE)
 		COUNT(second_chance);
 	batch = bpf_map_lookup_elem(&batches, &cpu);
@@ -188,6 +189,8 @@ static __always_inline void on_child(const struct sock *sk)
 		COUNT(storage_failed);
 		return;
 	}
+	if (facts->phase == FACTS_OPEN)
+		COUNT(ends_missed);
 	__builtin_memset(facts, 0, sizeof(*facts));
 	facts->phase = FACTS_CHILD;
 	if (listener && listener->phase == FACTS_LISTENER) {

@@ -106,11 +106,17 @@ static __always_inline u32 facts_set_index(const struct sock *sk)
 	return low * 0x9e3779b1U >> (32 - FACTS_SETS_BITS);
 }
 
+/*
+ * The barrier keeps the compiler from making one call of this look-up and of one in the hash: the
+ * kernel would not know the map then, and call where it could put the array's arithmetic in place.
+ */
 static __always_inline struct facts *facts_at(u32 set, u32 way)
 {
 	u32 index = set * FACTS_WAYS + way;
+	struct facts *facts = bpf_map_lookup_elem(&sock_facts, &index);
 
-	return bpf_map_lookup_elem(&sock_facts, &index);
+	barrier_var(facts);
+	return facts;
 }
 
 /* The owner's way of its set, FACTS_WAYS if it has none. */

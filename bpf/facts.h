@@ -34,14 +34,19 @@ struct facts {
 	u64 id;
 	u64 opened_ns;
 	struct process process;
-	u32 handshake_us;
-	u16 reused;	    /* connections that this socket had before */
-	u8 pid_source;	    /* enum record_pid_source; NONE: process is all zero */
-	u8 phase : 3;	    /* enum facts_phase */
-	u8 direction : 2;   /* enum record_direction */
-	u8 established : 1; /* the handshake was completed */
-	u8 preexisting : 1; /* older than the tracer */
-	u8 fin_sent : 1;
+	union {
+		struct {
+			u32 handshake_us;
+			u16 reused;	    /* connections that this socket had before */
+			u8 pid_source;	    /* enum record_pid_source; NONE: process is zero */
+			u8 phase : 3;	    /* enum facts_phase */
+			u8 direction : 2;   /* enum record_direction */
+			u8 established : 1; /* the handshake was completed */
+			u8 preexisting : 1; /* older than the tracer */
+			u8 fin_sent : 1;
+		};
+		u64 word; /* these, to be exchanged at once */
+	};
 };
 
 _Static_assert(sizeof(struct facts) == 64, "struct facts");

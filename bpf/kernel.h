@@ -74,8 +74,16 @@ typedef struct {
 } possible_net_t;
 
 typedef struct {
+	int counter;
+} atomic_t;
+
+typedef struct {
 	s64 counter;
 } atomic64_t;
+
+typedef struct {
+	atomic_t refs;
+} refcount_t;
 
 struct sock_common {
 	__be32 skc_daddr;
@@ -88,6 +96,7 @@ struct sock_common {
 	struct in6_addr skc_v6_rcv_saddr;
 	unsigned long skc_flags;
 	atomic64_t skc_cookie;
+	refcount_t skc_refcnt;
 };
 
 typedef struct {

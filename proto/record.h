@@ -60,7 +60,7 @@ enum record_flag {
 	RECORD_ESTABLISHED = 1 << 0, /* the three-way handshake was completed */
 	RECORD_FIN_RECEIVED = 1 << 1,
 	RECORD_FIN_ACKED = 1 << 2,     /* our FIN was acknowledged */
-	RECORD_SECOND_CHANCE = 1 << 3, /* reported when the socket was destroyed, not at CLOSE */
+	RECORD_SECOND_CHANCE = 1 << 3, /* reported when the socket was destroyed, or after */
 	RECORD_NO_FACTS = 1 << 4, /* no facts were stored: opened_ns and the process are unknown */
 	RECORD_PREEXISTING = 1 << 5, /* the connection is older than the tracer: opened_ns is 0 */
 	RECORD_CLOSED_LOCALLY = 1 << 6, /* CLOSE was entered by the owning process itself */
@@ -132,7 +132,8 @@ struct conn_lone {
 /*
  * Where a snapshot's records are put, in a mapped array, while the iterator is read. read(2) gives
  * EAGAIN when the stage is full (handed_out is 1 then) and goes on with an emptied one at the next call;
- * at the end of the pass it gives 0 and the rest is here. One pass at a time.
+ * at the end of the pass it gives 0 and the rest is here. One pass at a time. A record of kind CLOSE
+ * is of a connection whose end was not seen when it came.
  */
 #define RECORD_STAGE_CAPACITY 8192
 struct snapshot_stage {
@@ -152,13 +153,12 @@ struct cgroup_record {
 };
 
 /*
- * What the programs count, one per possible CPU in a mapped array. opened = closed + live, for
- * the life of the array; the worker compares that with what reached it.
+ * What the programs count, one per possible CPU in a mapped array. The worker compares what was
+ * opened with what reached it.
  */
 struct conn_counters {
 	__u64 opened;	     /* connections that began, or were found at start or at their end */
-	__u64 closed;	     /* close records made, sent or not */
-	__u64 lone;	     /* of these: sent alone because the batch was busy */
+	__u64 lone;	     /* close records sent alone because the batch was busy */
 	__u64 ring_full;     /* close records given up: the ring had no room */
 	__u64 output_errors; /* perf outputs refused; a batch is offered again with the next record */
 	__u64 storage_failed; /* facts that could not be stored (no memory or table full) */
@@ -166,6 +166,8 @@ struct conn_counters {
 	__u64 no_facts;	      /* close records whose connection had no facts */
 	__u64 spilled;	 /* sockets whose facts found no room in the table and went to the hash */
 	__u64 unspilled; /* of these: whose socket is gone */
+	__u64 third_chance; /* close records made by a snapshot, of sockets that it found dead */
+	__u64 ends_missed;  /* connections whose end was never seen: their socket has another one */
 };
 
 #define RECORD_ASSERT(expression) _Static_assert(expression, #expression)
@@ -174,7 +176,7 @@ RECORD_ASSERT(sizeof(struct conn_batch) == 24 + RECORD_BATCH_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct conn_lone) == 8 + 160);
 RECORD_ASSERT(sizeof(struct snapshot_stage) == 16 + RECORD_STAGE_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct cgroup_record) == 16 + RECORD_CGROUP_PATH_BYTES);
-RECORD_ASSERT(sizeof(struct conn_counters) == 80);
+RECORD_ASSERT(sizeof(struct conn_counters) == 88);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, id) == 8);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, sent_packets) == 64);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, pid) == 88);

@@ -30,6 +30,8 @@
 	X(BPF_OUTPUT_ERRORS, "bpf.output_errors", COUNTER)                                     \
 	X(BPF_STORAGE_FAILED, "bpf.storage_failed", COUNTER)                                   \
 	X(BPF_SECOND_CHANCE, "bpf.second_chance", COUNTER)                                     \
+	X(BPF_THIRD_CHANCE, "bpf.third_chance", COUNTER)                                       \
+	X(BPF_ENDS_MISSED, "bpf.ends_missed", COUNTER)                                         \
 	X(BPF_NO_FACTS, "bpf.no_facts", COUNTER)                                               \
 	X(BPF_LONE, "bpf.lone", COUNTER)                                                       \
 	X(BPF_MISSED_RUNS, "bpf.missed_runs", COUNTER) /* of all programs, by the last PONG */ \

@@ -238,6 +238,8 @@ static struct conn_counters sum_counters(const struct handoff_grants *grants)
 		sum.no_facts += one.no_facts;
 		sum.spilled += one.spilled;
 		sum.unspilled += one.unspilled;
+		sum.third_chance += one.third_chance;
+		sum.ends_missed += one.ends_missed;
 	}
 	return sum;
 }
@@ -247,11 +249,15 @@ static void take_piece(struct pipeline *pipeline)
 {
 	uint64_t *metric = pipeline->metrics.value;
 	const struct conn_record *record;
+	struct conn_view view;
 
 	while ((record = snapshot_next(&pipeline->snapshot))) {
 		if (conn_record_is_valid(record, RECORD_KIND_SNAPSHOT)) {
 			conn_state_seen(&pipeline->state, record);
 			metric[METRIC_SNAPSHOT_RECORDS]++;
+		} else if (conn_record_is_valid(record, RECORD_KIND_CLOSE)) {
+			if (conn_state_close(&pipeline->state, record, &view))
+				publish(pipeline, &view);
 		} else {
 			pipeline->malformed++;
 		}
@@ -351,6 +357,8 @@ static void measure_programs(struct metrics *metrics, const struct conn_counters
 	metrics->value[METRIC_BPF_STORAGE_FAILED] = sum->storage_failed;
 	metrics->value[METRIC_BPF_SECOND_CHANCE] = sum->second_chance;
 	metrics->value[METRIC_BPF_NO_FACTS] = sum->no_facts;
+	metrics->value[METRIC_BPF_THIRD_CHANCE] = sum->third_chance;
+	metrics->value[METRIC_BPF_ENDS_MISSED] = sum->ends_missed;
 }
 
 static void measure_intake(struct pipeline *pipeline)

@@ -9,7 +9,7 @@ void status_loss(struct status_loss *loss, const struct metrics *metrics)
 	uint64_t refused = value[METRIC_BPF_OUTPUT_ERRORS];
 	uint64_t lost = value[METRIC_INTAKE_PERF_LOST];
 
-	loss->bpf = value[METRIC_BPF_RING_FULL];
+	loss->bpf = value[METRIC_BPF_RING_FULL] + value[METRIC_BPF_ENDS_MISSED];
 	/* A ring also counts as lost what it refused to a program, which then offers it again. */
 	loss->ring = lost > refused ? lost - refused : 0;
 	loss->batch = value[METRIC_INTAKE_LOST_RECORDS];
@@ -19,7 +19,8 @@ void status_loss(struct status_loss *loss, const struct metrics *metrics)
 int64_t status_unaccounted(const struct metrics *metrics)
 {
 	const uint64_t *value = metrics->value;
-	const uint64_t lost = value[METRIC_INTAKE_LOST_RECORDS] + value[METRIC_BPF_RING_FULL];
+	const uint64_t lost = value[METRIC_INTAKE_LOST_RECORDS] + value[METRIC_BPF_RING_FULL] +
+			      value[METRIC_BPF_ENDS_MISSED];
 	const uint64_t inferred = value[METRIC_CONN_INFERRED];
 
 	/*

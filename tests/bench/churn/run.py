@@ -147,7 +147,7 @@ class Sockwarden(Nothing):
         self.tracer.start_worker()
         self.sink = subprocess.Popen(
             [binary("tests/bench/churn/churn_sink"),
-             f"ipc://{self.tracer.runtime_dir}/events.sock", "conn.v1 "],
+             f"{self.tracer.runtime_dir}/events.sock", "conn.v1 "],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.sink.stdout.readline() == "ready\n"
         wait_until(lambda: self.tracer.status()["gauges"]["publish.subscribers"] == 1, 5,
