@@ -2,6 +2,7 @@
 #include "common/features.h"
 
 #include <bpf/btf.h>
+#include <bpf/libbpf.h>
 
 #include <errno.h>
 #include <stddef.h>
@@ -23,11 +24,15 @@ static int function_arguments(const struct btf *btf, const char *name)
 
 int features_read(struct features *features)
 {
+	/* That there is none is the caller's to tell, in its own words. */
+	const libbpf_print_fn_t print = libbpf_set_print(NULL);
 	struct btf *btf = btf__load_vmlinux_btf();
+	const int error = errno;
 	int arguments;
 
+	libbpf_set_print(print);
 	if (!btf)
-		return errno == ENOENT || errno == ESRCH ? -ENOENT : -errno;
+		return error == ESRCH ? -ENOENT : -error;
 	/* The newest of what CONN_OLD_KERNEL does without (bpf/facts.h) is the cookies. */
 	features->cookies = function_arguments(btf, "bpf_get_socket_ptr_cookie") >= 0;
 	arguments = function_arguments(btf, "inet_csk_accept");

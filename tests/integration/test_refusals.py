@@ -212,3 +212,19 @@ def test_a_handoff_socket_that_lets_nobody_in_does_not_stop_privd(public_path):
         for sock in waiting:
             sock.close()
     assert code == 1 and "another sockwarden-privd serves" in lines[-1], lines
+
+
+WITHOUT_BTF = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /sys/kernel/btf && exec "$@"', "sh"]
+
+
+def test_a_kernel_without_btf(tmp_path):
+    """Hidden under an empty file system, in a mount namespace of its own."""
+    result = subprocess.run(
+        [*WITHOUT_BTF, binary(PRIVD), "--runtime-dir", str(tmp_path / "run")], capture_output=True,
+        text=True, check=False, timeout=20 * SLOW, stdin=subprocess.DEVNULL)
+    lines = result.stderr.splitlines()
+    assert result.returncode == UNSUPPORTED and len(lines) == 1, lines
+    assert "CONFIG_DEBUG_INFO_BTF" in lines[0]
+    probe = subprocess.run([*WITHOUT_BTF, binary(COMMAND), "probe", "--json"], capture_output=True,
+                           text=True, check=False, timeout=20 * SLOW)
+    assert probe.returncode == UNSUPPORTED, probe.stdout
