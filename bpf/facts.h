@@ -56,6 +56,7 @@ _Static_assert(sizeof(struct facts) == 64, "struct facts");
 #else
 #define READ(pointer, field) ((pointer)->field)
 #endif
+#define FOLLOW(pointer, field) READ(pointer, field)
 
 #ifdef CONN_OLD_KERNEL
 

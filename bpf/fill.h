@@ -3,7 +3,8 @@
  * A socket's numbers as a record: addresses, TCP's own counters with the sequence numbers of SYN and
  * FIN taken out, and the facts that were kept. Nothing here decides whether a record is made.
  *
- * Included once for each way of reading a socket: READ() is the way, FILL() names its functions.
+ * Included once for each way of reading a socket: READ() is the way, FOLLOW() that to what it points to,
+ * FILL() names the functions.
  */
 
 #include "bpf/facts.h"
@@ -150,7 +151,7 @@ static __noinline int FILL(record_fill)(struct conn_record *record, const struct
 	record->pad0 = 0;
 	record->pad1 = 0;
 	record->pad2 = 0;
-	record->netns = READ(net, ns.inum);
+	record->netns = FOLLOW(net, ns.inum);
 	FILL(record_tuple)(record, tp);
 	if (facts) {
 		record->id = facts->id;

@@ -16,33 +16,63 @@ struct {
 	__type(value, struct snapshot_stage);
 } stage SEC(".maps");
 
-/*
- * The pass that has the stage: session_id of its iterator. The number of an object does not tell
- * where a pass begins, since the call at the end of a pass over a single object has its number.
- */
+#define SOCK_COPY_BYTES 4096 /* a tcp_sock has some 2,300 */
+
+/* What a pass works with. */
+struct snapshot_pass {
+	/*
+	 * The pass that has the stage: session_id of its iterator. The number of an object does not
+	 * tell where a pass begins: the call at the end of a pass over one object has its number.
+	 */
+	u64 session_id;
+	u8 sock[SOCK_COPY_BYTES];
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
 	__type(key, u32);
-	__type(value, u64);
-} stage_pass SEC(".maps");
+	__type(value, struct snapshot_pass);
+} snapshot_pass SEC(".maps");
 
-/* The maps hold addresses: everything behind them is read by copying. */
+/*
+ * The maps hold addresses, and what is behind an address can only be read by copying: a whole socket
+ * at once, since forty fields one by one cost more.
+ */
 #undef READ
-#define READ(pointer, field) BPF_CORE_READ(pointer, field)
-#define FILL(name) name##_by_address
+#undef FOLLOW
+#define READ(pointer, field) ((pointer)->field)
+#define FOLLOW(pointer, field) BPF_CORE_READ(pointer, field)
+#define FILL(name) name##_of_copy
 #include "bpf/fill.h"
+
+static __always_inline struct snapshot_pass *pass_of_iterator(void)
+{
+	u32 zero = 0;
+
+	return bpf_map_lookup_elem(&snapshot_pass, &zero);
+}
+
+static __always_inline const struct tcp_sock *sock_copy(struct snapshot_pass *pass,
+							const struct sock *sk)
+{
+	u32 size = bpf_core_type_size(struct tcp_sock);
+
+	if (size > SOCK_COPY_BYTES)
+		size = SOCK_COPY_BYTES;
+	return bpf_probe_read_kernel(pass->sock, size, sk) == 0 ? (void *)pass->sock : NULL;
+}
 
 /*
  * Whether the socket at this address is still the one that the facts are of: sockets' memory is
  * used again for other sockets at any time.
  */
-static __always_inline bool sock_is_same(const struct sock *sk, const struct facts *facts)
+static __always_inline bool sock_is_same(const struct sock *copy, const struct facts *facts)
 {
 #ifdef CONN_OLD_KERNEL
 	return true;
 #else
-	u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
+	u64 cookie = READ(copy, __sk_common.skc_cookie.counter);
 
 	return (cookie ^ (u64)facts->reused << 48) == facts->id;
 #endif
@@ -55,19 +85,18 @@ static __always_inline bool sock_is_same(const struct sock *sk, const struct fac
  * What is written to the iterator itself leaves in pieces of 32 KiB, and behind each piece the
  * kernel looks for its place in the map again: with a hash's long buckets that is most of the time.
  */
-static __always_inline struct snapshot_stage *stage_take(u64 pass, u32 records)
+static __always_inline struct snapshot_stage *stage_take(struct snapshot_pass *pass, u64 session_id,
+							 u32 records)
 {
 	struct snapshot_stage *place;
-	u64 *last_pass;
 	u32 zero = 0;
 
 	place = bpf_map_lookup_elem(&stage, &zero);
-	last_pass = bpf_map_lookup_elem(&stage_pass, &zero);
-	if (!place || !last_pass)
+	if (!place)
 		return NULL;
 	/* A new pass, or the reader has come back for more. */
-	if (*last_pass != pass || place->handed_out) {
-		*last_pass = pass;
+	if (pass->session_id != session_id || place->handed_out) {
+		pass->session_id = session_id;
 		place->count = 0;
 		place->handed_out = 0;
 	}
@@ -98,12 +127,13 @@ static __always_inline bool facts_end_dead(struct facts *facts, const struct fac
 }
 
 /* Puts a connection on the stage. */
-static __always_inline void stage_put(struct snapshot_stage *place, const struct sock *sk,
-				      struct facts *facts)
+static __always_inline void stage_put(struct snapshot_stage *place, struct snapshot_pass *pass,
+				      const struct sock *sk, struct facts *facts)
 {
 	struct conn_record *record = &place->records[place->count % RECORD_STAGE_CAPACITY];
-	bool is_dead = BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter) == 0;
+	const struct tcp_sock *tp;
 	struct facts seen, copy;
+	bool is_dead;
 
 	/* Before it is established an accepted connection is none. */
 	if (facts->phase != FACTS_OPEN)
@@ -111,12 +141,14 @@ static __always_inline void stage_put(struct snapshot_stage *place, const struct
 	__builtin_memcpy(&seen, facts, sizeof(seen));
 	copy = seen;
 	facts_adopt_accepted(&copy, sk);
+	tp = sock_copy(pass, sk);
+	if (!tp || !sock_is_same((const struct sock *)tp, &copy))
+		return;
+	is_dead = READ((const struct sock *)tp, __sk_common.skc_refcnt.refs.counter) == 0;
 	record->kind = is_dead ? RECORD_KIND_CLOSE : RECORD_KIND_SNAPSHOT;
 	record->at_ns = bpf_ktime_get_ns();
-	record_fill_by_address(record, (const struct tcp_sock *)sk, &copy,
-			       READ(sk, __sk_common.skc_state), is_dead ? RECORD_SECOND_CHANCE : 0);
-	if (!sock_is_same(sk, &copy))
-		return;
+	record_fill_of_copy(record, tp, &copy, READ((const struct sock *)tp, __sk_common.skc_state),
+			    is_dead ? RECORD_SECOND_CHANCE : 0);
 	if (is_dead) {
 		if (!facts_end_dead(facts, &seen))
 			return;
@@ -136,12 +168,16 @@ static __always_inline int iterator_result(int result)
 SEC("iter/bpf_map_elem")
 int snapshot_spilled(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct snapshot_stage *place = stage_take(ctx->meta->session_id, 1);
+	struct snapshot_pass *pass = pass_of_iterator();
+	struct snapshot_stage *place;
 	struct facts *facts = ctx->value;
 	const u64 *owner = ctx->key;
 
+	if (!pass)
+		return 0;
+	place = stage_take(pass, ctx->meta->session_id, 1);
 	if (place && owner && facts)
-		stage_put(place, (const struct sock *)*owner, facts);
+		stage_put(place, pass, (const struct sock *)*owner, facts);
 	return iterator_result(!place);
 }
 
@@ -150,10 +186,14 @@ int snapshot_spilled(struct bpf_iter__bpf_map_elem *ctx)
 SEC("iter/bpf_map_elem")
 int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 {
-	struct snapshot_stage *place = stage_take(ctx->meta->session_id, FACTS_WAYS);
+	struct snapshot_pass *pass = pass_of_iterator();
 	const struct facts_set *set = ctx->value;
 	const u32 *index = ctx->key;
+	struct snapshot_stage *place;
 
+	if (!pass)
+		return 0;
+	place = stage_take(pass, ctx->meta->session_id, FACTS_WAYS);
 	if (!place || !set || !index)
 		return iterator_result(!place);
 	for (u32 way = 0; way < FACTS_WAYS; way++) {
@@ -164,7 +204,7 @@ int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 			continue;
 		facts = facts_at(*index, way);
 		if (facts)
-			stage_put(place, (const struct sock *)owner, facts);
+			stage_put(place, pass, (const struct sock *)owner, facts);
 	}
 	return 0;
 }

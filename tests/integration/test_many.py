@@ -8,7 +8,7 @@ from harness.scale import program, scaled, wait_until
 from harness.sockets import anyone, key_of, outgoing, sent_and_received, ss, start_program
 
 # With both ends of each, enough for some of the table's sets to overflow; tests/bench/live has 100,000.
-CONNECTIONS = 20000
+CONNECTIONS = scaled(20000, 6000)
 # Each holder has so many at most that its end fits into one CPU's ring.
 PORTS = {7900 + i: min(6000, CONNECTIONS - i * 6000) for i in range(-(-CONNECTIONS // 6000))}
 

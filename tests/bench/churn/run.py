@@ -199,13 +199,15 @@ class Sockwarden(Nothing):
                        "runs_per_record": (runs - self.before["programs"].get(name, (0, 0))[1])
                        / max(1, records)}
                 for name, (ns, runs) in after["programs"].items()},
+            "runs": {name: runs - self.before["programs"].get(name, (0, 0))[1]
+                     for name, (_, runs) in after["programs"].items()},
             "second_chance": status["counters"].get("bpf.second_chance"),
             "missed_runs": status["counters"].get("bpf.missed_runs"),
         })
 
 
 def with_statistics(namespace):
-    """One more run that counts the programs' time; returns its costs."""
+    """One more run that counts the programs' runs and time; returns its costs."""
     switch = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
     before = switch.read_text(encoding="ascii")
     switch.write_text("1", encoding="ascii")
@@ -213,8 +215,8 @@ def with_statistics(namespace):
     try:
         sockwarden = Sockwarden()
         with sockwarden:
-            load(namespace)
-        return sockwarden.costs[-1]
+            done, _ = load(namespace)
+        return {**sockwarden.costs[-1], "done": done}
     finally:
         switch.write_text(before, encoding="ascii")
 
@@ -300,6 +302,13 @@ def report_costs(sockwarden, statistics_run):
                       for name, cost in programs.items()))
 
 
+def report_runs(run):
+    """That nothing runs for each send and receive."""
+    what = UNITS[ARGUMENTS.mode].removesuffix("/s")
+    runs = ", ".join(f"{name} {count}" for name, count in run["runs"].items() if count > 0)
+    print(f"\nin {run['done']} {what} the programs ran: {runs or 'never'}")
+
+
 def main():
     ensure_users()
     mount_tracefs()
@@ -313,9 +322,12 @@ def main():
         rates, unusable = run_rounds(namespace, tracers)
         medians = report(rates, unusable)
         statistics_run = None
-        if sockwarden.costs and ARGUMENTS.mode == "churn":
+        if sockwarden.costs:
             statistics_run = with_statistics(namespace)
-            report_costs(sockwarden, statistics_run)
+            if ARGUMENTS.mode == "churn":
+                report_costs(sockwarden, statistics_run)
+            else:
+                report_runs(statistics_run)
     finally:
         Netns.delete_all()
     if ARGUMENTS.json:
