@@ -49,10 +49,7 @@ static __always_inline bool sock_is_tcp(const struct sock *sk)
  */
 static __always_inline void facts_open(struct facts *facts, u8 direction)
 {
-	/*
-	 * A socket that is not new or cloned from a listener carried a connection before, whose
-	 * end may have been missed.
-	 */
+	/* The socket carried a connection before, whose end may have been missed. */
 	if (facts->phase == FACTS_OPEN)
 		COUNT(ends_missed);
 	if (facts->phase == FACTS_REPORTED || facts->phase == FACTS_OPEN)
@@ -62,9 +59,17 @@ static __always_inline void facts_open(struct facts *facts, u8 direction)
 	facts->established = false;
 	facts->preexisting = false;
 	facts->handshake_us = 0;
-	facts->fin_sent = 0;
+	facts->fin_sent = false;
 	facts->phase = FACTS_OPEN;
 	COUNT(opened);
+}
+
+/* What stands at the address of a new socket is of one that is gone. */
+static __always_inline void facts_forget(struct facts *facts)
+{
+	if (facts->phase == FACTS_OPEN)
+		COUNT(ends_missed);
+	__builtin_memset(facts, 0, sizeof(*facts));
 }
 
 /* Takes over what was noted at accept(), if nothing better is known. */
@@ -189,9 +194,7 @@ static __always_inline void on_child(const struct sock *sk)
 		COUNT(storage_failed);
 		return;
 	}
-	if (facts->phase == FACTS_OPEN)
-		COUNT(ends_missed);
-	__builtin_memset(facts, 0, sizeof(*facts));
+	facts_forget(facts);
 	facts->phase = FACTS_CHILD;
 	if (listener && listener->phase == FACTS_LISTENER) {
 		facts->process = listener->process;
@@ -222,6 +225,9 @@ static __always_inline void on_established(const struct sock *sk, int oldstate)
 	}
 	if (!facts)
 		return;
+	/* Nothing is established twice. */
+	if (oldstate == TCP_SYN_RECV && facts->phase == FACTS_OPEN && facts->established)
+		facts_forget(facts);
 	if (oldstate == TCP_SYN_RECV && facts->phase != FACTS_OPEN)
 		child_open(facts, sk);
 	if (facts->phase != FACTS_OPEN)

@@ -2,6 +2,7 @@
 """Whose connection it is: servers with workers, connections older than the tracer, namespaces."""
 import os
 import pathlib
+import socket
 
 from harness.netns import join
 from harness.scale import program, scaled
@@ -45,6 +46,36 @@ def test_a_server_that_accepts_in_forked_workers(tracer, box):
     assert {c["comm"] for c in found} == {"acceptor"}
     assert {c["pid_source"] for c in found} == {"accept" if has_accept_hook else "close"}
     assert {entry[0] for entry in log} <= children
+
+
+ACCEPTOR = """
+import os, socket
+listener = socket.socket()
+listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+listener.bind(("127.0.0.1", 7310))
+listener.listen(64)
+print("ready", flush=True)
+held = []
+while True:
+    held.append(listener.accept()[0])
+    held[-1].sendall(b"%8d" % os.getpid())
+"""
+
+
+def test_of_two_processes_that_listen_at_one_port_each_has_its_own(tracer, box):
+    servers = [start_program(box, "/usr/bin/python3", "-c", ACCEPTOR)[0] for _ in range(2)]
+    clients = [connect(box, "127.0.0.1", 7310) for _ in range(40)]
+    owners = {sock.getsockname()[1]: int(sock.recv(8, socket.MSG_WAITALL)) for sock in clients}
+    assert set(owners.values()) == {server.pid for server in servers}
+    live = [c for c in tracer.snapshot() if incoming(box, 7310)(c)]
+    assert {c["remote"]["port"]: c["pid"] for c in live} == owners
+    assert {c["pid_source"] for c in live} == {
+        "accept" if tracer.hook("accept") != "none" else "listener"}
+    for sock in clients:
+        sock.close()
+    for server in servers:
+        server.kill()
+        server.wait()
 
 
 def test_connections_older_than_the_tracer_have_their_owners(own_tracer, box):
