@@ -72,6 +72,22 @@ static __always_inline void facts_forget(struct facts *facts)
 	__builtin_memset(facts, 0, sizeof(*facts));
 }
 
+/*
+ * The facts of a socket that has ended, or is about to. Where runs were skipped, at its address may
+ * stand those of a socket that had it before: then they are forgotten, and new.
+ */
+static __always_inline struct facts *facts_of(const struct sock *sk)
+{
+	struct facts *facts = facts_get(sk);
+
+#ifndef CONN_OLD_KERNEL
+	if (facts && facts->id &&
+	    ((u64)READ(sk, __sk_common.skc_cookie.counter) ^ (u64)facts->reused << 48) != facts->id)
+		facts_forget(facts);
+#endif
+	return facts;
+}
+
 /* Takes over what was noted at accept(), if nothing better is known. */
 static __always_inline void facts_adopt_accepted(struct facts *facts, const struct sock *sk)
 {
@@ -175,6 +191,8 @@ static __always_inline void on_listen(const struct sock *sk)
 		COUNT(storage_failed);
 		return;
 	}
+	if (facts->phase == FACTS_OPEN)
+		facts_forget(facts);
 	facts->phase = FACTS_LISTENER;
 	facts->pid_source = RECORD_PID_LISTENER;
 	process_of_current(&facts->process);
@@ -196,7 +214,8 @@ static __always_inline void on_child(const struct sock *sk)
 	}
 	facts_forget(facts);
 	facts->phase = FACTS_CHILD;
-	if (listener && listener->phase == FACTS_LISTENER) {
+	if (listener && listener->phase == FACTS_LISTENER &&
+	    listener->pid_source != RECORD_PID_NONE) {
 		facts->process = listener->process;
 		facts->pid_source = RECORD_PID_LISTENER;
 	}
@@ -225,8 +244,9 @@ static __always_inline void on_established(const struct sock *sk, int oldstate)
 	}
 	if (!facts)
 		return;
-	/* Nothing is established twice. */
-	if (oldstate == TCP_SYN_RECV && facts->phase == FACTS_OPEN && facts->established)
+	/* Of another socket, unless both sides' SYNs crossed: nothing is established twice. */
+	if (oldstate == TCP_SYN_RECV && facts->phase != FACTS_CHILD &&
+	    (facts->phase != FACTS_OPEN || facts->established))
 		facts_forget(facts);
 	if (oldstate == TCP_SYN_RECV && facts->phase != FACTS_OPEN)
 		child_open(facts, sk);
@@ -269,15 +289,16 @@ static __always_inline void facts_adopt_closer(struct facts *facts, const struct
 /* The owning process closes or shuts down: a FIN is sent. */
 static __always_inline void on_fin_sent(const struct sock *sk)
 {
-	struct facts *facts = facts_get(sk);
+	struct facts *facts = facts_of(sk);
 
-	if (!facts) {
+	if (!facts || facts->phase == FACTS_NEW) {
 		const struct tcp_sock *tp = sock_tcp(sk);
 
 		/* The run that would have begun them was skipped. The FIN is not written yet. */
 		facts = tp ? facts_make(sk) : NULL;
 		if (!facts)
 			return;
+		facts_forget(facts);
 		facts_open(facts, direction_by_syn(tp));
 		facts->id = facts_id(sk, facts->reused);
 		facts->established = true;
@@ -292,7 +313,7 @@ static __always_inline void on_fin_sent(const struct sock *sk)
 
 static __always_inline void on_close(void *ctx, const struct sock *sk, int oldstate)
 {
-	struct facts *facts = facts_get(sk);
+	struct facts *facts = facts_of(sk);
 	u8 flags = sock_is_owned(sk) ? RECORD_CLOSED_LOCALLY : 0;
 
 	/* A handshake that did not end, so that nobody could accept it. */
@@ -358,7 +379,7 @@ int BPF_PROG(state_change, const struct sock *sk, int oldstate, int newstate)
 SEC("tp_btf/tcp_destroy_sock")
 int BPF_PROG(destroy, struct sock *sk)
 {
-	struct facts *facts = facts_get(sk);
+	struct facts *facts = facts_of(sk);
 
 	if (!facts)
 		return 0;
@@ -388,6 +409,8 @@ static __always_inline int on_accept(const struct sock *sk)
 	if (!sk)
 		return 0;
 	facts = facts_get(sk);
+	if (facts && facts->phase == FACTS_REPORTED) /* reset before it was accepted */
+		return 0;
 	if (!facts || (facts->phase != FACTS_OPEN && facts->phase != FACTS_CHILD))
 		return accept_note(sk);
 	facts->pid_source = RECORD_PID_ACCEPT;

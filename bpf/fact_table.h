@@ -148,12 +148,14 @@ static __always_inline struct facts *facts_get(const struct sock *sk)
 
 static __always_inline struct facts *facts_spill(struct facts_set *set, const struct sock *sk)
 {
-	struct facts *facts = spilled_make(sk);
+	struct facts *facts;
 
-	if (facts) {
-		__sync_fetch_and_add(&set->spilled, 1);
+	__sync_fetch_and_add(&set->spilled, 1); /* before it can be dropped again */
+	facts = spilled_make(sk);
+	if (facts)
 		COUNT(spilled);
-	}
+	else
+		__sync_fetch_and_add(&set->spilled, -1);
 	return facts;
 }
 

@@ -53,7 +53,7 @@ static __always_inline struct facts *seed(const struct sock *sk)
 		direction = direction_by_syn(tp);
 	facts_open(facts, direction);
 	facts->preexisting = true;
-	facts->established = state != TCP_SYN_SENT;
+	facts->established = state != TCP_SYN_SENT && state != TCP_SYN_RECV;
 	facts->id = facts_id(sk, facts->reused);
 	return facts;
 }

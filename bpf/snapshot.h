@@ -53,14 +53,14 @@ static __always_inline struct snapshot_pass *pass_of_iterator(void)
 	return bpf_map_lookup_elem(&snapshot_pass, &zero);
 }
 
-static __always_inline const struct tcp_sock *sock_copy(struct snapshot_pass *pass,
-							const struct sock *sk)
+/* Returns 0, or -EFAULT. */
+static __always_inline long sock_copy(struct snapshot_pass *pass, const struct sock *sk)
 {
 	u32 size = bpf_core_type_size(struct tcp_sock);
 
 	if (size > SOCK_COPY_BYTES)
 		size = SOCK_COPY_BYTES;
-	return bpf_probe_read_kernel(pass->sock, size, sk) == 0 ? (void *)pass->sock : NULL;
+	return bpf_probe_read_kernel(pass->sock, size, sk);
 }
 
 /*
@@ -110,39 +110,50 @@ static __always_inline struct snapshot_stage *stage_take(struct snapshot_pass *p
 /*
  * The third chance: a socket that is gone while its facts are still open. Both runs that its end
  * makes were skipped (softirq interrupted the same programs; some kernels run none at all while
- * certain processes are interrupted). What was counted still stands in its memory, which is given
- * to other sockets only, and the cookie tells whether it was. True if it is ours to report: not if
- * the address has been taken meanwhile.
+ * certain processes are interrupted). What was counted still stands in its memory, and the cookie
+ * tells whether it is still this socket's. True if it is ours to report: not if the address has
+ * been taken meanwhile. (Looked at once more by ourselves: of two passes at a time each writes over
+ * the other's copy.)
  */
-static __always_inline bool facts_end_dead(struct facts *facts, const struct facts *seen)
+static __always_inline bool facts_end_dead(const struct sock *sk, struct facts *facts,
+					   const struct facts *seen)
 {
 #ifdef CONN_OLD_KERNEL
 	return false;
 #else
-	struct facts ended = *seen;
+	u64 cookie = BPF_CORE_READ(sk, __sk_common.skc_cookie.counter);
 
-	ended.phase = FACTS_REPORTED;
-	return __sync_bool_compare_and_swap(&facts->word, seen->word, ended.word);
+	if ((cookie ^ (u64)seen->reused << 48) != seen->id ||
+	    BPF_CORE_READ(sk, __sk_common.skc_refcnt.refs.counter) != 0)
+		return false;
+	return __sync_bool_compare_and_swap(&facts->word, seen->word, 0); /* FACTS_NEW */
 #endif
 }
 
-/* Puts a connection on the stage. */
+/*
+ * Puts a connection on the stage. Facts that are open after their socket was seen dead are nobody's
+ * any more, so the socket is read first.
+ */
 static __always_inline void stage_put(struct snapshot_stage *place, struct snapshot_pass *pass,
 				      const struct sock *sk, struct facts *facts)
 {
 	struct conn_record *record = &place->records[place->count % RECORD_STAGE_CAPACITY];
-	const struct tcp_sock *tp;
+	const struct tcp_sock *tp = (const struct tcp_sock *)pass->sock;
 	struct facts seen, copy;
 	bool is_dead;
 
 	/* Before it is established an accepted connection is none. */
 	if (facts->phase != FACTS_OPEN)
 		return;
+	if (sock_copy(pass, sk))
+		return;
+	barrier();
 	__builtin_memcpy(&seen, facts, sizeof(seen));
+	if (seen.phase != FACTS_OPEN)
+		return;
 	copy = seen;
 	facts_adopt_accepted(&copy, sk);
-	tp = sock_copy(pass, sk);
-	if (!tp || !sock_is_same((const struct sock *)tp, &copy))
+	if (!sock_is_same((const struct sock *)tp, &copy))
 		return;
 	is_dead = READ((const struct sock *)tp, __sk_common.skc_refcnt.refs.counter) == 0;
 	record->kind = is_dead ? RECORD_KIND_CLOSE : RECORD_KIND_SNAPSHOT;
@@ -150,7 +161,7 @@ static __always_inline void stage_put(struct snapshot_stage *place, struct snaps
 	record_fill_of_copy(record, tp, &copy, READ((const struct sock *)tp, __sk_common.skc_state),
 			    is_dead ? RECORD_SECOND_CHANCE : 0);
 	if (is_dead) {
-		if (!facts_end_dead(facts, &seen))
+		if (!facts_end_dead(sk, facts, &seen))
 			return;
 		COUNT(third_chance);
 	}

@@ -68,7 +68,7 @@ enum handoff_state {
 };
 
 enum handoff_iterator {
-	HANDOFF_ITERATE_CONNECTIONS = 1, /* struct conn_record, kind SNAPSHOT */
+	HANDOFF_ITERATE_CONNECTIONS = 1, /* struct conn_record, kind SNAPSHOT; CLOSE: found dead */
 	HANDOFF_ITERATE_CGROUPS = 2,	 /* struct cgroup_record */
 	HANDOFF_ITERATE_SPILLED = 3,	 /* as CONNECTIONS, those that found no room in the table */
 };
