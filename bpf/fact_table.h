@@ -166,24 +166,18 @@ static __always_inline struct facts *facts_spill(struct facts_set *set, const st
  */
 static __always_inline struct facts *facts_make(const struct sock *sk)
 {
-	u32 index = facts_set_index(sk);
-	struct facts_set *set = bpf_map_lookup_elem(&fact_sets, &index);
-	u32 way;
+	struct facts *facts = facts_get(sk);
+	struct facts_set *set;
+	u32 index;
 
+	if (facts)
+		return facts;
+	index = facts_set_index(sk);
+	set = bpf_map_lookup_elem(&fact_sets, &index);
 	if (!set)
 		return NULL;
-	way = facts_way(set, (u64)sk);
-	if (way < FACTS_WAYS)
-		return facts_at(index, way);
-	if (set->spilled) {
-		struct facts *facts = spilled_get(sk);
-
-		if (facts)
-			return facts;
-	}
-	way = 0;
 #pragma unroll
-	for (; way < FACTS_WAYS; way++) {
+	for (u32 way = 0; way < FACTS_WAYS; way++) {
 		if (!set->owners[way] &&
 		    __sync_bool_compare_and_swap(&set->owners[way], 0, (u64)sk))
 			return facts_at(index, way);

@@ -117,8 +117,8 @@ struct handoff_empty {
 
 /*
  * A descriptor to be mapped. BATCHES: struct conn_batch per possible CPU, read-only. COUNTERS:
- * struct conn_counters per possible CPU, read-only. STAGE: one struct snapshot_stage, read-only. RESUME: struct handoff_resume, shared and
- * writable.
+ * struct conn_counters per possible CPU, read-only. STAGE: one struct snapshot_stage, read-only.
+ * RESUME: struct handoff_resume, shared and writable.
  */
 struct handoff_grant {
 	struct handoff_header header;

@@ -14,7 +14,7 @@ PORTS = {7900 + i: min(6000, CONNECTIONS - i * 6000) for i in range(-(-CONNECTIO
 
 
 def test_all_of_very_many_live_connections_are_listed_and_closed(tracer, own_tracer, netns):
-    others = tracer
+    shared = tracer
     box = netns("many")
     tracer = own_tracer(config={"state.max_connections": 262144, "publish.interval_s": 3600})
     tracer.start_privd()
@@ -58,7 +58,7 @@ def test_all_of_very_many_live_connections_are_listed_and_closed(tracer, own_tra
     wait_until(lambda: books()[0] >= 2 * CONNECTIONS, 30, f"all closed: {books()}")
     assert books()[1:] == (0, 0, False), tracer.status()
     # The shared pair, whose subscriber has the same to read, has told each once.
-    closed = others.events.wait_closed(anyone(box), 2 * CONNECTIONS, 60)
+    closed = shared.events.wait_closed(anyone(box), 2 * CONNECTIONS, 60)
     assert len(closed) == 2 * CONNECTIONS
     for port, count in PORTS.items():
         ours = [c for c in closed if outgoing(box, port)(c)]
