@@ -148,9 +148,10 @@ static __noinline int FILL(record_fill)(struct conn_record *record, const struct
 	record->version = RECORD_VERSION;
 	record->tcp_state = state;
 	record->flags = flags;
+	record->protocol = IPPROTO_TCP;
+	record->end = RECORD_END_NONE;
 	record->pad0 = 0;
 	record->pad1 = 0;
-	record->pad2 = 0;
 	record->netns = FOLLOW(net, ns.inum);
 	FILL(record_tuple)(record, tp);
 	if (facts) {

@@ -3,7 +3,7 @@
  * What the BPF programs write and the worker reads. This file is compiled into both, so it holds
  * nothing but fixed-width fields, explicit padding and asserts.
  *
- * A record is one TCP connection at one moment: at its end (a close record) or when a snapshot
+ * A record is one TCP connection or UDP flow at one moment: at its end (a close record) or when a snapshot
  * passed it (a snapshot record); both have the same layout. Close records travel in batches: a
  * CPU fills its batch in an array that the worker maps, and a full batch leaves whole through
  * that CPU's perf ring. All numbers are in host byte order; addresses are in network order.
@@ -53,6 +53,7 @@ enum record_pid_source {
 	RECORD_PID_LISTENER = 3, /* the caller of listen() on the socket that accepted it */
 	RECORD_PID_CLOSE = 4,	 /* the process that closed it or shut it down */
 	RECORD_PID_SEED = 5,	 /* a holder of its descriptor when tracing began */
+	RECORD_PID_TRAFFIC = 6,	 /* who sent or received first (UDP) */
 };
 
 /* Bits of struct conn_record.flags. */
@@ -64,6 +65,15 @@ enum record_flag {
 	RECORD_NO_FACTS = 1 << 4, /* no facts were stored: opened_ns and the process are unknown */
 	RECORD_PREEXISTING = 1 << 5, /* the connection is older than the tracer: opened_ns is 0 */
 	RECORD_CLOSED_LOCALLY = 1 << 6, /* CLOSE was entered by the owning process itself */
+	RECORD_ASSURED = 1 << 7,	/* UDP: an answer came and was answered (three ways) */
+};
+
+/* How a UDP flow ended; TCP's own fields tell how a connection did. */
+enum record_end {
+	RECORD_END_NONE = 0,	 /* TCP, or a flow that lives */
+	RECORD_END_IDLE = 1,	 /* nothing was sent or received for its time */
+	RECORD_END_RELEASED = 2, /* its socket was closed */
+	RECORD_END_EVICTED = 3,	 /* the table needed its place: it was idle for the longest time */
 };
 
 /*
@@ -76,16 +86,16 @@ struct conn_record {
 	__u8 family;	 /* enum record_family */
 	__u8 direction;	 /* enum record_direction */
 	__u8 pid_source; /* enum record_pid_source */
-	__u8 tcp_state;	 /* linux/tcp_states.h; of a close record: the state before CLOSE */
+	__u8 tcp_state;	 /* linux/tcp_states.h; of a close record: the state before CLOSE; UDP: 0 */
 	__u8 flags;	 /* enum record_flag */
-	__u8 pad0;
-	__u64 id;	  /* socket cookie, its top 16 bits xored with the socket's reuse count */
-	__u64 opened_ns;  /* CLOCK_MONOTONIC: SYN sent, or handshake done (incoming); 0: unknown */
-	__u64 at_ns;	  /* CLOCK_MONOTONIC: when this record was written */
-	__u64 sent_bytes; /* payload that the peer acknowledged */
-	__u64 recv_bytes; /* payload that arrived in order */
-	__u64 cgroup_id;  /* of the process, in the default (v2) hierarchy */
-	__u64 start_ns;	  /* CLOCK_BOOTTIME: start of the process */
+	__u8 protocol;	 /* IPPROTO_TCP 6, IPPROTO_UDP 17 */
+	__u64 id;	 /* socket cookie, its top 16 bits xored with the socket's reuse count */
+	__u64 opened_ns; /* CLOCK_MONOTONIC: SYN sent, or handshake done (incoming); 0: unknown */
+	__u64 at_ns;	 /* CLOCK_MONOTONIC: when this record was written */
+	__u64 sent_bytes;   /* payload that the peer acknowledged */
+	__u64 recv_bytes;   /* payload that arrived in order */
+	__u64 cgroup_id;    /* of the process, in the default (v2) hierarchy */
+	__u64 start_ns;	    /* CLOCK_BOOTTIME: start of the process */
 	__u32 sent_packets; /* tcp_sock.segs_out: segments, those without payload included */
 	__u32 recv_packets; /* tcp_sock.segs_in */
 	__u32 retransmits;  /* tcp_sock.total_retrans: segments */
@@ -98,8 +108,9 @@ struct conn_record {
 	__u16 local_port;   /* 0: none was bound */
 	__u16 remote_port;
 	__u16 error; /* errno of the socket at its end; 0: none */
-	__u16 pad1;
-	__u32 pad2;
+	__u8 end;    /* enum record_end */
+	__u8 pad0;
+	__u32 pad1;
 	__u8 local_ip[16];	      /* IPv4: the first four bytes, the rest 0 */
 	__u8 remote_ip[16];	      /* the same */
 	char comm[RECORD_COMM_BYTES]; /* of the thread group leader, NUL-terminated */

@@ -7,6 +7,7 @@
 
 #include "worker/conn/view.h"
 
+#include <netinet/in.h>
 #include <string.h>
 
 static inline struct conn_record example_record(void)
@@ -14,6 +15,7 @@ static inline struct conn_record example_record(void)
 	struct conn_record record = {
 		.kind = RECORD_KIND_CLOSE,
 		.version = RECORD_VERSION,
+		.protocol = IPPROTO_TCP,
 		.family = RECORD_FAMILY_IPV4,
 		.direction = RECORD_DIRECTION_OUTGOING,
 		.pid_source = RECORD_PID_CONNECT,

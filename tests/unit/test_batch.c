@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include <linux/perf_event.h>
+#include <netinet/in.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -82,6 +83,7 @@ static struct conn_record record_make(uint64_t id)
 	return (struct conn_record){
 		.kind = RECORD_KIND_CLOSE,
 		.version = RECORD_VERSION,
+		.protocol = IPPROTO_TCP,
 		.family = RECORD_FAMILY_IPV4,
 		.tcp_state = 9,
 		.id = id,
@@ -364,10 +366,13 @@ static const struct bad_batch bad_batches[] = {
 	{"a record of another version", RECORD_AT(version), 2, WHOLE, 15, 1, 1},
 	{"a record without a family", RECORD_AT(family), 5, WHOLE, 15, 1, 1},
 	{"an unknown direction", RECORD_AT(direction), 3, WHOLE, 15, 1, 1},
-	{"an unknown pid source", RECORD_AT(pid_source), 6, WHOLE, 15, 1, 1},
+	{"an unknown pid source", RECORD_AT(pid_source), 7, WHOLE, 15, 1, 1},
 	{"no TCP state", RECORD_AT(tcp_state), 0, WHOLE, 15, 1, 1},
 	{"an unknown TCP state", RECORD_AT(tcp_state), 13, WHOLE, 15, 1, 1},
-	{"padding that is not zero", RECORD_AT(pad2), 1, WHOLE, 15, 1, 1},
+	{"an unknown protocol", RECORD_AT(protocol), 136, WHOLE, 15, 1, 1},
+	{"a TCP connection with a flow's end", RECORD_AT(end), 1, WHOLE, 15, 1, 1},
+	{"a UDP flow with a TCP state", RECORD_AT(protocol), 17, WHOLE, 15, 1, 1},
+	{"padding that is not zero", RECORD_AT(pad1), 1, WHOLE, 15, 1, 1},
 	{"an errno out of range", RECORD_AT(error) + 1, 0xff, WHOLE, 15, 1, 1},
 };
 

@@ -3,6 +3,8 @@
 
 #include "worker/publish/conn_terms.h"
 
+#include <netinet/in.h>
+
 /* A number, or null for 0, which stands for a fact that is not known. */
 static void write_known(struct json *json, uint64_t value)
 {
@@ -150,9 +152,13 @@ void conn_json_write(struct json *json, const struct conn_view *view, uint64_t w
 	JSON_TEXT(json, "{\"id\":");
 	json_id(json, record->id);
 	if (view->closed)
-		JSON_TEXT(json, ",\"state\":\"closed\",\"protocol\":\"tcp\",\"family\":");
+		JSON_TEXT(json, ",\"state\":\"closed\",\"protocol\":");
 	else
-		JSON_TEXT(json, ",\"state\":\"active\",\"protocol\":\"tcp\",\"family\":");
+		JSON_TEXT(json, ",\"state\":\"active\",\"protocol\":");
+	if (record->protocol == IPPROTO_UDP)
+		JSON_TEXT(json, "\"udp\",\"family\":");
+	else
+		JSON_TEXT(json, "\"tcp\",\"family\":");
 	if (ipv6)
 		JSON_TEXT(json, "\"ipv6\",\"direction\":");
 	else

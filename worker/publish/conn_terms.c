@@ -2,6 +2,7 @@
 #include "worker/publish/conn_terms.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <string.h>
 
@@ -17,12 +18,17 @@ const char *conn_direction(const struct conn_record *record)
 	}
 }
 
+const char *conn_protocol(const struct conn_record *record)
+{
+	return record->protocol == IPPROTO_UDP ? "udp" : "tcp";
+}
+
 const char *conn_pid_source(const struct conn_record *record)
 {
 	static const char *const names[] = {
 		[RECORD_PID_CONNECT] = "connect",   [RECORD_PID_ACCEPT] = "accept",
 		[RECORD_PID_LISTENER] = "listener", [RECORD_PID_CLOSE] = "close",
-		[RECORD_PID_SEED] = "seed",
+		[RECORD_PID_SEED] = "seed",	    [RECORD_PID_TRAFFIC] = "traffic",
 	};
 
 	if (record->pid_source >= sizeof(names) / sizeof(names[0]))
@@ -52,6 +58,8 @@ const char *conn_close_reason(const struct conn_view *view)
 
 	if (!view->closed)
 		return NULL;
+	if (record->protocol == IPPROTO_UDP)
+		return record->end == RECORD_END_RELEASED ? "released" : "idle";
 	if (!(record->flags & RECORD_ESTABLISHED))
 		return "failed";
 	if (record->error == ETIMEDOUT)
@@ -74,7 +82,8 @@ const char *conn_failure(const struct conn_view *view)
 		/* The kernel has a few numbers of its own that no application sees. */
 		return name ? name : "EIO";
 	}
-	if (!view->closed || view->inferred || (record->flags & RECORD_ESTABLISHED))
+	if (!view->closed || view->inferred || (record->flags & RECORD_ESTABLISHED) ||
+	    record->protocol == IPPROTO_UDP)
 		return NULL;
 	if (record->direction == RECORD_DIRECTION_OUTGOING && record->local_port == 0)
 		return "EADDRNOTAVAIL";

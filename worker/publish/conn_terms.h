@@ -18,6 +18,9 @@
 /* "outgoing", "incoming", "unknown". */
 const char *conn_direction(const struct conn_record *record);
 
+/* "tcp" or "udp". */
+const char *conn_protocol(const struct conn_record *record);
+
 /* "connect", "accept", ...; NULL if no process is known. */
 const char *conn_pid_source(const struct conn_record *record);
 

@@ -180,7 +180,7 @@ static bool take_word(struct filter_value *value, enum field field, const struct
 	if (field == FIELD_STATE)
 		take_text(value, view->closed ? "closed" : "active");
 	else if (field == FIELD_PROTOCOL)
-		take_text(value, "tcp");
+		take_text(value, conn_protocol(record));
 	else if (field == FIELD_FAMILY)
 		take_text(value, record->family == RECORD_FAMILY_IPV6 ? "ipv6" : "ipv4");
 	else if (field == FIELD_DIRECTION)
