@@ -7,7 +7,7 @@
 #ifndef SOCKWARDEN_WORKER_LOOP_H
 #define SOCKWARDEN_WORKER_LOOP_H
 
-#include "worker/config.h"
+#include "common/config/config.h"
 #include "worker/facts.h"
 #include "worker/handoff_client.h"
 #include "worker/pipeline.h"

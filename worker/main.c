@@ -14,10 +14,10 @@
  *   9. the loop
  */
 #include "common/clock.h"
+#include "common/config/config.h"
 #include "common/exit_code.h"
 #include "common/log.h"
 #include "common/notify.h"
-#include "worker/config.h"
 #include "worker/confine.h"
 #include "worker/facts.h"
 #include "worker/handoff_client.h"

@@ -9,7 +9,7 @@
 #ifndef SOCKWARDEN_WORKER_PIPELINE_H
 #define SOCKWARDEN_WORKER_PIPELINE_H
 
-#include "worker/config.h"
+#include "common/config/config.h"
 #include "worker/conn/state.h"
 #include "worker/handoff_client.h"
 #include "worker/intake/batch.h"

@@ -7,9 +7,9 @@
 #ifndef SOCKWARDEN_WORKER_STATUS_H
 #define SOCKWARDEN_WORKER_STATUS_H
 
+#include "common/json.h"
 #include "worker/facts.h"
 #include "worker/metrics.h"
-#include "worker/publish/json.h"
 
 /* Records lost for good, by the stage that lost them; table loses none and is not of the budget. */
 struct status_loss {

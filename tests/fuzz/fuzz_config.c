@@ -5,8 +5,8 @@
  * behind json_scan_check() must never refuse what that let through. Built with PLANTED_BUG one
  * value gets out of its range in one corner.
  */
+#include "common/config/config.h"
 #include "tests/fuzz/invariant.h"
-#include "worker/config.h"
 
 #include <errno.h>
 #include <string.h>

@@ -4,9 +4,9 @@
  * refused must not have asked the kernel for anything. Built with PLANTED_BUG a refused request
  * with a filter does.
  */
+#include "common/json_scan.h"
 #include "tests/fuzz/invariant.h"
 #include "tests/unit/example_conn.h"
-#include "worker/json_scan.h"
 #include "worker/publish/query.h"
 
 #include <string.h>

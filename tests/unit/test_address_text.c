@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/publish/address_text.h"
+#include "common/address_text.h"
 
 #include <criterion/criterion.h>
 

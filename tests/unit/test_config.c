@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/config.h"
+#include "common/config/config.h"
 
 #include <criterion/criterion.h>
 

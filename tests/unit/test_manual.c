@@ -4,7 +4,7 @@
  * code's order, and no other; every configuration key that is described is one, with the range
  * and the default that the page tells.
  */
-#include "worker/config.h"
+#include "common/config/config.h"
 #include "worker/metrics.h"
 
 #include <criterion/criterion.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/json_scan.h"
+#include "common/json_scan.h"
 #include "worker/publish/meta_events.h"
 
 #include <cjson/cJSON.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "common/json_scan.h"
 #include "tests/unit/example_conn.h"
-#include "worker/json_scan.h"
 #include "worker/publish/query.h"
 
 #include <cjson/cJSON.h>

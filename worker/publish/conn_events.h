@@ -14,9 +14,9 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_CONN_EVENTS_H
 #define SOCKWARDEN_WORKER_PUBLISH_CONN_EVENTS_H
 
+#include "common/json.h"
 #include "worker/conn/view.h"
 #include "worker/facts.h"
-#include "worker/publish/json.h"
 
 /* Contract: a message is at most 64 KiB, its topic included. */
 #define EVENT_BYTES_MAX 65536

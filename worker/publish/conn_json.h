@@ -6,8 +6,8 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_CONN_JSON_H
 #define SOCKWARDEN_WORKER_PUBLISH_CONN_JSON_H
 
+#include "common/json.h"
 #include "worker/conn/view.h"
-#include "worker/publish/json.h"
 
 /* No connection is longer, whatever its record holds (a path of 255 bytes that are all escaped). */
 #define CONN_JSON_BYTES_MAX 3072

@@ -6,8 +6,8 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_EVENT_HEAD_H
 #define SOCKWARDEN_WORKER_PUBLISH_EVENT_HEAD_H
 
+#include "common/json.h"
 #include "worker/facts.h"
-#include "worker/publish/json.h"
 
 /* A host name of 64 bytes that are all escaped, and the rest. */
 #define EVENT_HEAD_BYTES_MAX 576

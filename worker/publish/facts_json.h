@@ -5,9 +5,9 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_FACTS_JSON_H
 #define SOCKWARDEN_WORKER_PUBLISH_FACTS_JSON_H
 
+#include "common/json.h"
 #include "worker/facts.h"
 #include "worker/metrics.h"
-#include "worker/publish/json.h"
 
 /* Appends all metrics of a kind as {"name":number,...}. */
 void metrics_json_write(struct json *json, const struct metrics *metrics, enum metric_kind kind);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/publish/query_request.h"
 
-#include "worker/json_scan.h"
+#include "common/json_scan.h"
 #include "worker/publish/query.h"
 
 #include <cjson/cJSON.h>

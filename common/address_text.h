@@ -5,8 +5,8 @@
  * their last 32 bits in dots. Written by hand because inet_ntop() costs as much as all the
  * rest of a connection's JSON.
  */
-#ifndef SOCKWARDEN_WORKER_PUBLISH_ADDRESS_TEXT_H
-#define SOCKWARDEN_WORKER_PUBLISH_ADDRESS_TEXT_H
+#ifndef SOCKWARDEN_COMMON_ADDRESS_TEXT_H
+#define SOCKWARDEN_COMMON_ADDRESS_TEXT_H
 
 #include <stdbool.h>
 #include <stddef.h>

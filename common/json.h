@@ -6,8 +6,8 @@
  * end. Commas, colons and brackets are the caller's, most of them inside constant text
  * (JSON_TEXT), which is what makes it fast.
  */
-#ifndef SOCKWARDEN_WORKER_PUBLISH_JSON_H
-#define SOCKWARDEN_WORKER_PUBLISH_JSON_H
+#ifndef SOCKWARDEN_COMMON_JSON_H
+#define SOCKWARDEN_COMMON_JSON_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -3,8 +3,8 @@
  * Finding and reading the configuration's files: the main one and its drop-ins. Only regular
  * files are read, and only up to a bound.
  */
-#ifndef SOCKWARDEN_WORKER_CONFIG_FILES_H
-#define SOCKWARDEN_WORKER_CONFIG_FILES_H
+#ifndef SOCKWARDEN_COMMON_CONFIG_FILES_H
+#define SOCKWARDEN_COMMON_CONFIG_FILES_H
 
 #include <stddef.h>
 

@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/config.h"
+#include "common/config/config.h"
 
 #include "common/cleanup.h"
-#include "worker/config_files.h"
-#include "worker/json_scan.h"
+#include "common/config/files.h"
+#include "common/json_scan.h"
 
 #include <cjson/cJSON.h>
 

@@ -5,8 +5,8 @@
  * lenient, and recursive) only ever sees small, flat, valid text. Beside: that parser's
  * tree has no positions, so the members of an object can be walked in the text in the same order.
  */
-#ifndef SOCKWARDEN_WORKER_JSON_SCAN_H
-#define SOCKWARDEN_WORKER_JSON_SCAN_H
+#ifndef SOCKWARDEN_COMMON_JSON_SCAN_H
+#define SOCKWARDEN_COMMON_JSON_SCAN_H
 
 #include <stdbool.h>
 #include <stddef.h>

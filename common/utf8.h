@@ -2,8 +2,8 @@
 /*
  * UTF-8 as RFC 3629 allows it: no overlong forms, no surrogates, nothing above U+10FFFF.
  */
-#ifndef SOCKWARDEN_WORKER_UTF8_H
-#define SOCKWARDEN_WORKER_UTF8_H
+#ifndef SOCKWARDEN_COMMON_UTF8_H
+#define SOCKWARDEN_COMMON_UTF8_H
 
 #include <stddef.h>
 

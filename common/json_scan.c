@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/json_scan.h"
+#include "common/json_scan.h"
 
-#include "worker/utf8.h"
+#include "common/utf8.h"
 
 #include <errno.h>
 #include <stdint.h>

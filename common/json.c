@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/publish/json.h"
+#include "common/json.h"
 
-#include "worker/publish/address_text.h"
-#include "worker/utf8.h"
+#include "common/address_text.h"
+#include "common/utf8.h"
 
 #define U64_DIGITS_MAX 20
 /* The largest integer up to which every integer is a double, so that any reader keeps it. */

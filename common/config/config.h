@@ -7,8 +7,8 @@
  * key, a wrong type or a value out of range is an error that names file, line and column, and
  * then the configuration is not used at all.
  */
-#ifndef SOCKWARDEN_WORKER_CONFIG_H
-#define SOCKWARDEN_WORKER_CONFIG_H
+#ifndef SOCKWARDEN_COMMON_CONFIG_CONFIG_H
+#define SOCKWARDEN_COMMON_CONFIG_CONFIG_H
 
 #include "common/log.h"
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/config_files.h"
+#include "common/config/files.h"
 
 #include "common/cleanup.h"
 
