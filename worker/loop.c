@@ -90,7 +90,7 @@ static size_t source_next(void *ctx, size_t slot, struct conn_view *view)
 {
 	struct loop *loop = ctx;
 
-	return pipeline_live_next(loop->parts.pipeline, slot, view);
+	return engine_live_next(&loop->parts.pipeline->engine, slot, view);
 }
 
 static void source_update(void *ctx)
@@ -224,7 +224,7 @@ static void take_regular_pass(struct loop *loop)
 	loop->next_pass_ns = loop->now_ns + loop->parts.config->publish_interval_s * NS_PER_S;
 	if (pipeline_snapshot(loop->parts.pipeline) < 0)
 		return;
-	pipeline_active_begin(loop->parts.pipeline);
+	engine_active_begin(&loop->parts.pipeline->engine);
 	loop->publishing_active = true;
 }
 
@@ -235,7 +235,7 @@ static void do_timers(struct loop *loop)
 		ping(loop);
 	if (loop->now_ns >= loop->next_pass_ns)
 		take_regular_pass(loop);
-	else if (loop->parts.pipeline->state.suspects > 0)
+	else if (loop->parts.pipeline->engine.state.suspects > 0)
 		pipeline_snapshot(loop->parts.pipeline);
 	if (bus_take_joined(loop->parts.bus) || loop->now_ns >= loop->next_meta_ns)
 		publish_meta(loop);
@@ -288,8 +288,8 @@ static void turn(struct loop *loop)
 	if (loop->now_ns >= loop->next_tick_ns) {
 		loop->next_tick_ns = loop->now_ns + TICK_NS;
 		if (loop->publishing_active)
-			loop->publishing_active = pipeline_active_step(loop->parts.pipeline);
-		pipeline_flush(loop->parts.pipeline, loop->now_ns, false);
+			loop->publishing_active = engine_active_step(&loop->parts.pipeline->engine);
+		engine_flush(&loop->parts.pipeline->engine, loop->now_ns, false);
 		do_timers(loop);
 	}
 }
@@ -328,7 +328,7 @@ int loop_run(struct loop *loop)
 		turn(loop);
 	take_time(loop);
 	pipeline_drain(loop->parts.pipeline);
-	pipeline_flush(loop->parts.pipeline, loop->now_ns, true);
+	engine_flush(&loop->parts.pipeline->engine, loop->now_ns, true);
 	publish_meta(loop);
 	return loop->result;
 }

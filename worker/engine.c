@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/engine.h"
+
+#include "common/clock.h"
+#include "common/log.h"
+
+#include <errno.h>
+
+/* A closed connection waits this long for others to share its message. */
+#define FLUSH_AGE_NS (200 * NS_PER_MS)
+/* A record waits one tick until it is read and another until its age is looked at. */
+#define FLUSH_MARGIN_NS (100 * NS_PER_MS)
+/*
+ * Table entries that one step of publishing active connections looks at, at least: about 80
+ * messages per tick, which a subscriber's queue takes while it is slow for half a second.
+ */
+#define ACTIVE_STEP_ENTRIES 4096
+/* Even the largest table is gone over within ten seconds. */
+#define ACTIVE_STEPS_MAX 200
+
+struct engine_settings engine_settings_of(const struct config *config)
+{
+	const uint64_t delay_ns = config->publish_closed_delay_ms * NS_PER_MS;
+	const uint64_t age_ns = delay_ns > FLUSH_MARGIN_NS ? delay_ns - FLUSH_MARGIN_NS : 0;
+
+	return (struct engine_settings){
+		.max_connections = config->state_max_connections,
+		.interval_ns = config->publish_interval_s * NS_PER_S,
+		.flush_age_ns = age_ns > FLUSH_AGE_NS ? FLUSH_AGE_NS : age_ns,
+		.tcp_enabled = config->tcp_enabled,
+		.ipv6_enabled = config->ipv6_enabled,
+	};
+}
+
+int engine_init(struct engine *engine, const struct engine_settings *settings,
+		const struct engine_sink *sink, const struct identity *identity,
+		struct metrics *metrics)
+{
+	engine->settings = *settings;
+	engine->sink = *sink;
+	engine->metrics = metrics;
+	conn_events_init(&engine->events, identity);
+	return conn_state_init(&engine->state, settings->max_connections, settings->interval_ns,
+			       settings->closed, settings->inferred);
+}
+
+void engine_fini(struct engine *engine)
+{
+	conn_state_fini(&engine->state);
+}
+
+void engine_tick(struct engine *engine, uint64_t now_ns, uint64_t wall_offset_ns, bool listened)
+{
+	conn_events_tick(&engine->events, now_ns, wall_offset_ns, listened);
+}
+
+/* Ends the message that is being built, if there is one, and sends it. */
+static void send_events(struct engine *engine)
+{
+	uint64_t *metric = engine->metrics->value;
+	struct conn_events_message message;
+
+	engine->sink.settle(engine->sink.ctx);
+	if (!conn_events_finish(&engine->events, &message) || !message.bytes)
+		return;
+	if (engine->sink.send(engine->sink.ctx, message.bytes, message.length) < 0)
+		return;
+	metric[METRIC_PUBLISH_MESSAGES]++;
+	metric[METRIC_PUBLISH_BYTES] += message.length;
+	metric[METRIC_PUBLISH_RECORDS] += message.records;
+}
+
+/* The path of a record's control group, asking for new ones if that was not just done. */
+static const char *cgroup_of(struct engine *engine, const struct conn_record *record)
+{
+	const uint64_t now_ns = engine->events.now_ns;
+	const char *path = cgroups_path(&engine->cgroups, record->cgroup_id);
+
+	if (path || !cgroups_is_due(&engine->cgroups, now_ns))
+		return path;
+	engine->sink.ask_cgroups(engine->sink.ctx);
+	path = cgroups_path(&engine->cgroups, record->cgroup_id);
+	cgroups_filled(&engine->cgroups, now_ns);
+	return path;
+}
+
+/* Whether the configuration wants it told. What is not still counts in the books. */
+static bool is_told(const struct engine *engine, const struct conn_view *view)
+{
+	return engine->settings.tcp_enabled &&
+	       (engine->settings.ipv6_enabled || view->record->family != RECORD_FAMILY_IPV6);
+}
+
+static void publish(struct engine *engine, struct conn_view *view)
+{
+	if (!is_told(engine, view))
+		return;
+	view->cgroup = cgroup_of(engine, view->record);
+	if (conn_events_add(&engine->events, view) == -ENOSPC) {
+		send_events(engine);
+		conn_events_add(&engine->events, view);
+	}
+	engine->metrics->value[METRIC_CONN_PUBLISHED] += view->closed;
+	if (conn_events_is_full(&engine->events))
+		send_events(engine);
+}
+
+void engine_close(struct engine *engine, const struct conn_record *record)
+{
+	struct conn_view view;
+
+	if (conn_state_close(&engine->state, record, &view))
+		publish(engine, &view);
+}
+
+void engine_pass_begin(struct engine *engine, uint64_t now_ns, uint64_t opened)
+{
+	conn_state_pass_begin(&engine->state, now_ns, opened);
+}
+
+void engine_seen(struct engine *engine, const struct conn_record *record)
+{
+	conn_state_seen(&engine->state, record);
+	engine->metrics->value[METRIC_SNAPSHOT_RECORDS]++;
+}
+
+/* Once each time that it begins, not at every snapshot. */
+static void warn_if_full(struct engine *engine)
+{
+	const struct conn_state *state = &engine->state;
+	const bool is_full = state->unplaced > 0;
+
+	if (is_full && !engine->table_was_full)
+		log_warning("the connection table is full: %llu of %llu live connections are told "
+			    "only when they close; raise state.max_connections (now %u)",
+			    (unsigned long long)state->unplaced,
+			    (unsigned long long)state->counts.live, state->table.capacity);
+	engine->table_was_full = is_full;
+}
+
+void engine_pass_end(struct engine *engine, uint64_t now_ns)
+{
+	struct conn_view view;
+
+	conn_state_pass_end(&engine->state, now_ns);
+	warn_if_full(engine);
+	engine->metrics->value[METRIC_SNAPSHOT_PASSES]++;
+	while (conn_state_infer_next(&engine->state, now_ns, &view))
+		publish(engine, &view);
+}
+
+bool engine_cgroup(struct engine *engine, const struct cgroup_record *record)
+{
+	return cgroups_put(&engine->cgroups, record);
+}
+
+void engine_flush(struct engine *engine, uint64_t now_ns, bool force)
+{
+	const struct conn_events *events = &engine->events;
+
+	if (force || conn_events_pending(events) == 0 ||
+	    now_ns - conn_events_oldest_ns(events) >= engine->settings.flush_age_ns)
+		send_events(engine);
+}
+
+void engine_active_begin(struct engine *engine)
+{
+	conn_state_active_begin(&engine->state);
+}
+
+bool engine_active_step(struct engine *engine)
+{
+	const uint32_t share = engine->state.table.high / ACTIVE_STEPS_MAX;
+	uint32_t budget = share > ACTIVE_STEP_ENTRIES ? share : ACTIVE_STEP_ENTRIES;
+	struct conn_view view;
+	int found;
+
+	while ((found = conn_state_active_next(&engine->state, &budget, &view)) > 0)
+		publish(engine, &view);
+	return found == -EAGAIN;
+}
+
+size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *view)
+{
+	size_t next = conn_state_live_next(&engine->state, slot, view);
+
+	while (next != 0 && !is_told(engine, view))
+		next = conn_state_live_next(&engine->state, next, view);
+	if (next != 0)
+		view->cgroup = cgroup_of(engine, view->record);
+	return next;
+}
+
+void engine_measure(struct engine *engine, uint64_t opened, bool at_mark)
+{
+	const struct conn_state *state = &engine->state;
+	uint64_t *metric = engine->metrics->value;
+
+	metric[METRIC_CONN_OPENED] = at_mark ? state->books.opened : opened;
+	metric[METRIC_CONN_CLOSED] = at_mark ? state->books.closed : state->counts.closed;
+	metric[METRIC_CONN_LIVE] = at_mark ? state->books.live : state->counts.live;
+	metric[METRIC_CONN_INFERRED] = state->counts.inferred;
+	metric[METRIC_CONN_LATE_CLOSE] = state->counts.late_close;
+	metric[METRIC_CONN_TABLE_FULL] = state->counts.table_full;
+	metric[METRIC_CONN_TRACKED] = state->table.used;
+	metric[METRIC_CONN_CAPACITY] = state->table.capacity;
+}

@@ -1,0 +1,113 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data's way from a valid record onward: connections' state to conn.v1 messages. Everything
+ * that has an influence on what is published comes in through the functions below, in order:
+ * times, records, counters, control groups. There is no descriptor, no clock and no other process
+ * in here, so whoever hands in the same again gets the same bytes out again.
+ *
+ * What comes out goes to a sink; in between the engine may ask its owner for control groups' names.
+ */
+#ifndef SOCKWARDEN_WORKER_ENGINE_H
+#define SOCKWARDEN_WORKER_ENGINE_H
+
+#include "common/config/config.h"
+#include "worker/conn/state.h"
+#include "worker/intake/cgroups.h"
+#include "worker/metrics.h"
+#include "worker/publish/conn_events.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/* What of the configuration, and of what was before, has an influence on what is published. */
+struct engine_settings {
+	uint32_t max_connections;
+	uint64_t interval_ns;  /* between two regular passes */
+	uint64_t flush_age_ns; /* a message that is not full leaves at this age */
+	bool tcp_enabled;      /* connections are told */
+	bool ipv6_enabled;     /* those of IPv6 too */
+	uint64_t closed;       /* by workers before this one */
+	uint64_t inferred;
+};
+
+/* Where it goes, and who is asked; all of it is the owner's. Called from within the functions below. */
+struct engine_sink {
+	void *ctx;
+	/*
+	 * Whatever was handed in is told by now, or with the message that is sent next. Called before each
+	 * message, and at each flush that finds nothing waiting.
+	 */
+	void (*settle)(void *ctx);
+	/* A finished message, topic and object; bytes are good until it returns. 0 or -errno. */
+	int (*send)(void *ctx, const char *bytes, size_t length);
+	/* A control group is not known: engine_cgroup() for all that there are, before it returns. */
+	void (*ask_cgroups)(void *ctx);
+};
+
+struct engine {
+	struct engine_settings settings;
+	struct engine_sink sink;
+	struct metrics *metrics;
+	struct conn_state state;
+	struct cgroups cgroups;
+	struct conn_events events;
+	bool table_was_full; /* at the last complete pass */
+};
+
+/* The settings that follow from a configuration; closed and inferred are 0. */
+struct engine_settings engine_settings_of(const struct config *config);
+
+/*
+ * *engine is zeroed memory; settings, sink and identity are copied, metrics (the counters of this
+ * stage are kept there) stays the caller's. Returns 0 or -errno.
+ */
+int engine_init(struct engine *engine, const struct engine_settings *settings,
+		const struct engine_sink *sink, const struct identity *identity,
+		struct metrics *metrics);
+void engine_fini(struct engine *engine);
+
+/*
+ * Tells the time (CLOCK_MONOTONIC; wall_offset_ns is added for wall clock times) for what follows,
+ * and whether somebody subscribes.
+ */
+void engine_tick(struct engine *engine, uint64_t now_ns, uint64_t wall_offset_ns, bool listened);
+
+/* A valid close record. */
+void engine_close(struct engine *engine, const struct conn_record *record);
+
+/* Begins a snapshot pass: opened is the sum of conn_counters.opened, read at now_ns. */
+void engine_pass_begin(struct engine *engine, uint64_t now_ns, uint64_t opened);
+
+/* A valid snapshot record, within a pass. */
+void engine_seen(struct engine *engine, const struct conn_record *record);
+
+/*
+ * Ends a complete pass, after everything that was closed before now_ns has been handed in; who
+ * must have ended unseen is told as closed. A pass that failed is not ended: the next one begins.
+ */
+void engine_pass_end(struct engine *engine, uint64_t now_ns);
+
+/* One control group's name; false if the record is malformed. */
+bool engine_cgroup(struct engine *engine, const struct cgroup_record *record);
+
+/* Sends what waits if it is old enough, or in any case with force. */
+void engine_flush(struct engine *engine, uint64_t now_ns, bool force);
+
+/* Begins to publish live connections that have changed; engine_active_step() goes on with it. */
+void engine_active_begin(struct engine *engine);
+
+/* Looks at some thousand entries; once a tick. Returns true while there may be more. */
+bool engine_active_step(struct engine *engine);
+
+/* The first live connection at or after slot, as struct query_source's next. */
+size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *view);
+
+/*
+ * Brings this stage's metrics up to date. At the books' mark (right after a pass) opened, closed
+ * and live are those of one moment and balance; otherwise they are as of now, with opened the sum
+ * of conn_counters.opened.
+ */
+void engine_measure(struct engine *engine, uint64_t opened, bool at_mark);
+
+#endif
