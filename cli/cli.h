@@ -7,7 +7,7 @@
 #ifndef SOCKWARDEN_CLI_CLI_H
 #define SOCKWARDEN_CLI_CLI_H
 
-#include "cli/options.h"
+#include "common/options.h"
 
 #define CLI_RUNTIME_DIR "/run/sockwarden"
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/fields.h"
 
-#include "cli/options.h"
 #include "cli/text.h"
+#include "common/options.h"
 
 #include <stdio.h>
 #include <stdlib.h>

@@ -7,8 +7,8 @@
 #ifndef SOCKWARDEN_CLI_SNAPSHOT_H
 #define SOCKWARDEN_CLI_SNAPSHOT_H
 
-#include "cli/options.h"
 #include "cli/slice.h"
+#include "common/options.h"
 
 #define SNAPSHOT_TOKEN_BYTES 128
 

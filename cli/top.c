@@ -34,8 +34,8 @@ struct top_options {
 };
 
 static const struct option_spec options[] = {
-	{"interval", 0, OPTION_SECONDS, offsetof(struct top_options, interval), 100, 3600000, "S",
-	 "seconds between two looks (1)"},
+	{"interval", 0, OPTION_SECONDS, .offset = offsetof(struct top_options, interval), 100,
+	 3600000, "S", "seconds between two looks (1)"},
 	USAGE_RUNTIME_DIR,
 	USAGE_HELP,
 	OPTIONS_END,

@@ -8,8 +8,8 @@
 #include "common/cleanup.h"
 #include "common/exit_code.h"
 #include "common/log.h"
-#include "common/name.h"
 #include "common/notify.h"
+#include "common/options.h"
 #include "privd/confine.h"
 #include "privd/loader.h"
 #include "privd/netns.h"
@@ -19,7 +19,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <signal.h>
@@ -33,16 +32,37 @@
 #include <unistd.h>
 
 #define RING_PAGES_DEFAULT 512 /* 2 MiB: a quarter of a second at 50,000 closes/s on one CPU */
-#define RING_PAGES_MAX 65536
 
 struct options {
+	struct options_daemon daemon;
 	const char *runtime_dir;
 	const char *worker_user;
 	const char *privd_user;
+	const char *log_level;
 	enum accept_hook accept;
 	enum facts_store facts;
-	unsigned ring_pages;
-	enum log_level level;
+	struct option_number ring_pages;
+};
+
+#define AT(field) .offset = offsetof(struct options, field)
+
+static const struct option_spec known[] = {
+	{"runtime-dir", 0, OPTION_TEXT, AT(runtime_dir), .value = "DIR",
+	 .help = "the handoff socket's directory (/run/sockwarden)"},
+	{"worker-user", 0, OPTION_TEXT, AT(worker_user), .value = "NAME",
+	 .help = "the only user that may take descriptors (sockwarden)"},
+	{"privd-user", 0, OPTION_TEXT, AT(privd_user), .value = "NAME",
+	 .help = "what privd becomes after start (sockwarden-privd)"},
+	{"ring-pages", 0, OPTION_NUMBER, AT(ring_pages), 8, 65536, "N",
+	 "pages of each CPU's ring, a power of two (512)"},
+	{"accept-hook", 0, OPTION_NAME, accept_hook_names, AT(accept), .value = "HOOK",
+	 .help = "auto, fexit, kprobe or none (auto)"},
+	{"facts", 0, OPTION_NAME, facts_store_names, AT(facts), .value = "STORE",
+	 .help = "auto, table or old, as before 5.12 (auto)"},
+	{"log-level", 0, OPTION_TEXT, AT(log_level), .value = "LEVEL",
+	 .help = "error, warning, info or debug (info)"},
+	OPTIONS_DAEMON,
+	OPTIONS_END,
 };
 
 struct identity {
@@ -50,96 +70,28 @@ struct identity {
 	gid_t gid;
 };
 
-static const char usage[] =
-	"Usage: sockwarden-privd [options]\n"
-	"Loads sockwarden's BPF programs and serves their descriptors to the worker.\n\n"
-	"  --runtime-dir DIR     the handoff socket's directory (default /run/sockwarden)\n"
-	"  --worker-user NAME    the only user that may take descriptors (default sockwarden)\n"
-	"  --privd-user NAME     what privd becomes after start (default sockwarden-privd)\n"
-	"  --ring-pages N        pages of each CPU's ring, a power of two (default 512)\n"
-	"  --accept-hook HOOK    auto, fexit, kprobe or none (default auto)\n"
-	"  --facts STORE         auto, table or old, as before 5.12 (default auto)\n"
-	"  --log-level LEVEL     error, warning, info or debug (default info)\n"
-	"  --version, --help\n";
-
-static int usage_error(const char *what, const char *value)
-{
-	log_error("%s '%s'; try --help", what, value);
-	return EXIT_CODE_USAGE;
-}
-
-static int parse_pages(const char *text, unsigned *pages)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end || value < 8 || value > RING_PAGES_MAX || (value & (value - 1)))
-		return -EINVAL;
-	*pages = (unsigned)value;
-	return 0;
-}
-
 /* Returns -1 to go on, or an exit code. */
 static int parse_options(struct options *options, int argc, char **argv)
 {
-	static const struct option known[] = {
-		{"runtime-dir", required_argument, NULL, 'r'},
-		{"worker-user", required_argument, NULL, 'w'},
-		{"privd-user", required_argument, NULL, 'p'},
-		{"ring-pages", required_argument, NULL, 'n'},
-		{"accept-hook", required_argument, NULL, 'a'},
-		{"facts", required_argument, NULL, 'f'},
-		{"log-level", required_argument, NULL, 'l'},
-		{"version", no_argument, NULL, 'v'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int option;
+	enum log_level level = LOG_LEVEL_INFO;
+	const int code = options_daemon(
+		known,
+		"Usage: sockwarden-privd [options]\n"
+		"Loads sockwarden's BPF programs and serves their descriptors to the worker.\n\n",
+		"sockwarden-privd " SOCKWARDEN_VERSION, argc, argv, options);
+	const uint64_t pages = options->ring_pages.value;
 
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":", known, NULL)) != -1) {
-		int error = 0;
-
-		switch (option) {
-		case 'r':
-			options->runtime_dir = optarg;
-			break;
-		case 'w':
-			options->worker_user = optarg;
-			break;
-		case 'p':
-			options->privd_user = optarg;
-			break;
-		case 'n':
-			error = parse_pages(optarg, &options->ring_pages);
-			break;
-		case 'a':
-			error = name_find(accept_hook_names, optarg);
-			options->accept = (enum accept_hook)error;
-			break;
-		case 'f':
-			error = name_find(facts_store_names, optarg);
-			options->facts = (enum facts_store)error;
-			break;
-		case 'l':
-			error = log_level_parse(optarg, &options->level);
-			break;
-		case 'v':
-			printf("sockwarden-privd %s\n", SOCKWARDEN_VERSION);
-			return EXIT_CODE_OK;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_CODE_OK;
-		case ':':
-			return usage_error("a value is missing after", argv[optind - 1]);
-		default:
-			return usage_error("unknown option", argv[optind - 1]);
-		}
-		if (error < 0)
-			return usage_error("not a valid value:", optarg);
+	if (code >= 0)
+		return code;
+	if ((pages & (pages - 1)) != 0) {
+		log_error("--ring-pages needs a power of two; try --help");
+		return EXIT_CODE_USAGE;
 	}
-	if (optind < argc)
-		return usage_error("unexpected argument", argv[optind]);
+	if (log_level_parse(options->log_level, &level) < 0) {
+		log_error("--log-level does not know '%s'; try --help", options->log_level);
+		return EXIT_CODE_USAGE;
+	}
+	log_init("sockwarden-privd", level);
 	return -1;
 }
 
@@ -274,7 +226,7 @@ static int start_tracing(const struct options *options, struct loader *loader,
 	if (error)
 		return load_failure(error);
 	error = perf_rings_open(rings, loader->rings_fd, loader->possible_cpus,
-				options->ring_pages);
+				(unsigned)options->ring_pages.value);
 	if (error) {
 		log_error("cannot open the perf rings: %s; check kernel.perf_event_paranoid, "
 			  "CAP_PERFMON and --ring-pages",
@@ -313,8 +265,8 @@ int main(int argc, char **argv)
 		.runtime_dir = "/run/sockwarden",
 		.worker_user = "sockwarden",
 		.privd_user = "sockwarden-privd",
-		.ring_pages = RING_PAGES_DEFAULT,
-		.level = LOG_LEVEL_INFO,
+		.ring_pages = {.value = RING_PAGES_DEFAULT},
+		.log_level = "info",
 	};
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
 	struct identity worker, privd;
@@ -325,8 +277,6 @@ int main(int argc, char **argv)
 	code = parse_options(&options, argc, argv);
 	if (code >= 0)
 		return code;
-	log_init("sockwarden-privd", options.level);
-
 	if (geteuid() != 0) {
 		log_error("must be started as root; it gives that up when it has loaded");
 		return EXIT_CODE_PRIVILEGE;

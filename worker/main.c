@@ -18,6 +18,7 @@
 #include "common/exit_code.h"
 #include "common/log.h"
 #include "common/notify.h"
+#include "common/options.h"
 #include "worker/confine.h"
 #include "worker/facts.h"
 #include "worker/handoff_client.h"
@@ -28,7 +29,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <getopt.h>
 #include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -44,10 +44,23 @@
 #define LINGER_NS (100 * NS_PER_MS)
 
 struct options {
+	struct options_daemon daemon;
 	const char *runtime_dir;
-	const char *config_file;
+	const char *config_file; /* NULL: the default, which may be missing */
 	const char *user;
-	bool config_given;
+};
+
+#define AT(field) .offset = offsetof(struct options, field)
+
+static const struct option_spec known[] = {
+	{"runtime-dir", 0, OPTION_TEXT, AT(runtime_dir), .value = "DIR",
+	 .help = "sockets are here (/run/sockwarden)"},
+	{"config", 0, OPTION_TEXT, AT(config_file), .value = "FILE",
+	 .help = "configuration (" CONFIG_FILE_DEFAULT ", may be missing)"},
+	{"user", 0, OPTION_TEXT, AT(user), .value = "NAME",
+	 .help = "user to become when started by root (sockwarden)"},
+	OPTIONS_DAEMON,
+	OPTIONS_END,
 };
 
 /* Everything that lives as long as the process. */
@@ -64,73 +77,13 @@ struct worker {
 	int notify_fd;
 };
 
-static const char usage[] =
-	"usage: sockwarden-worker [options]\n"
-	"  --runtime-dir DIR  sockets are here (default /run/sockwarden)\n"
-	"  --config FILE      configuration (default " CONFIG_FILE_DEFAULT ", may be missing)\n"
-	"  --user NAME        user to become when started by root (default sockwarden)\n"
-	"  --version, --help\n";
-
-static int usage_error(const char *what, const char *value)
-{
-	log_error("%s '%s'; try --help", what, value);
-	return EXIT_CODE_USAGE;
-}
-
-/* Returns -1 to go on, or the code to exit with. */
-static int parse_options(struct options *options, int argc, char **argv)
-{
-	static const struct option long_options[] = {
-		{"runtime-dir", required_argument, NULL, 'r'},
-		{"config", required_argument, NULL, 'c'},
-		{"user", required_argument, NULL, 'u'},
-		{"version", no_argument, NULL, 'V'},
-		{"help", no_argument, NULL, 'h'},
-		{0},
-	};
-	int option;
-
-	*options = (struct options){
-		.runtime_dir = "/run/sockwarden",
-		.config_file = CONFIG_FILE_DEFAULT,
-		.user = "sockwarden",
-	};
-	opterr = 0;
-	while ((option = getopt_long(argc, argv, ":", long_options, NULL)) != -1) {
-		switch (option) {
-		case 'r':
-			options->runtime_dir = optarg;
-			break;
-		case 'c':
-			options->config_file = optarg;
-			options->config_given = true;
-			break;
-		case 'u':
-			options->user = optarg;
-			break;
-		case 'V':
-			puts("sockwarden-worker " SOCKWARDEN_VERSION);
-			return EXIT_CODE_OK;
-		case 'h':
-			fputs(usage, stdout);
-			return EXIT_CODE_OK;
-		case ':':
-			return usage_error("a value is missing after", argv[optind - 1]);
-		default:
-			return usage_error("unknown option", argv[optind - 1]);
-		}
-	}
-	if (optind < argc)
-		return usage_error("unexpected argument", argv[optind]);
-	return -1;
-}
-
 static int load_config(struct worker *worker)
 {
 	char error[CONFIG_ERROR_BYTES];
+	const char *file = worker->options.config_file;
 
-	if (config_load(&worker->config, worker->options.config_file, worker->options.config_given,
-			error, sizeof(error)) < 0) {
+	if (config_load(&worker->config, file ? file : CONFIG_FILE_DEFAULT, file != NULL, error,
+			sizeof(error)) < 0) {
 		log_error("%s", error);
 		return EXIT_CODE_CONFIG;
 	}
@@ -282,12 +235,15 @@ static int start(struct worker *worker)
 
 int main(int argc, char **argv)
 {
-	static struct worker worker;
+	static struct worker worker = {
+		.options = {.runtime_dir = "/run/sockwarden", .user = "sockwarden"},
+	};
 	const struct timespec linger = {.tv_nsec = LINGER_NS};
 	int code;
 
 	log_init("sockwarden-worker", LOG_LEVEL_INFO);
-	code = parse_options(&worker.options, argc, argv);
+	code = options_daemon(known, "Usage: sockwarden-worker [options]\n",
+			      "sockwarden-worker " SOCKWARDEN_VERSION, argc, argv, &worker.options);
 	if (code >= 0)
 		return code;
 	code = start(&worker);

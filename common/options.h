@@ -7,8 +7,8 @@
  * "--" ends the options. Nothing is abbreviated: a new option can never change what an old
  * command line means.
  */
-#ifndef SOCKWARDEN_CLI_OPTIONS_H
-#define SOCKWARDEN_CLI_OPTIONS_H
+#ifndef SOCKWARDEN_COMMON_OPTIONS_H
+#define SOCKWARDEN_COMMON_OPTIONS_H
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -22,6 +22,7 @@ enum option_kind {
 	OPTION_TEXT,   /* const char *, points into argv */
 	OPTION_NUMBER, /* struct option_number: decimal, min..max */
 	OPTION_SECONDS, /* struct option_number in ms: decimal seconds, up to three places; min..max in ms */
+	OPTION_NAME, /* an enum or int: the value's place in names */
 };
 
 struct option_number {
@@ -33,7 +34,8 @@ struct option_spec {
 	const char *name; /* without dashes; NULL for one that has a letter only */
 	char letter;	  /* 0: none */
 	enum option_kind kind;
-	size_t offset; /* of the value in the caller's structure */
+	const char *const *names; /* OPTION_NAME: ends with NULL */
+	size_t offset;		  /* of the value in the caller's structure */
 	uint64_t min;
 	uint64_t max;
 	const char *value; /* the value's name in the help */
@@ -52,6 +54,27 @@ struct option_spec {
  */
 int options_parse(const struct option_spec *specs, int argc, char *const *argv, void *into,
 		  const char **operands, int operands_max, char error[OPTIONS_ERROR_BYTES]);
+
+/* The first member of a daemon's structure of options, and its rows. */
+struct options_daemon {
+	bool help;
+	bool version;
+};
+
+/* clang-format off */
+#define OPTIONS_DAEMON                                                                           \
+	{"version", 0, OPTION_FLAG, .offset = offsetof(struct options_daemon, version),          \
+	 .help = "its version"},                                                                 \
+	{"help", 'h', OPTION_FLAG, .offset = offsetof(struct options_daemon, help),              \
+	 .help = "this text"}
+/* clang-format on */
+
+/*
+ * A daemon's whole command line: what is wrong with it is logged; help (the text about, then the
+ * rows) and the version are printed. Returns -1 to go on, or an exit code.
+ */
+int options_daemon(const struct option_spec *specs, const char *about, const char *version,
+		   int argc, char *const *argv, void *into);
 
 /* Prints the rows as help lines. */
 void options_print(const struct option_spec *specs, FILE *to);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/options.h"
+#include "common/options.h"
 
 #include <criterion/criterion.h>
 
@@ -11,9 +11,15 @@ struct values {
 	const char *comm;
 	struct option_number limit;
 	struct option_number wait;
+	enum colour {
+		RED,
+		GREEN
+	} colour;
 };
 
 #define AT(field) .offset = offsetof(struct values, field)
+
+static const char *const colours[] = {"red", "green", NULL};
 
 static const struct option_spec specs[] = {
 	{"json", 0, OPTION_FLAG, AT(json), .help = "as JSON"},
@@ -21,6 +27,7 @@ static const struct option_spec specs[] = {
 	{"comm", 'c', OPTION_TEXT, AT(comm), .value = "NAME", .help = "of this name"},
 	{"limit", 0, OPTION_NUMBER, AT(limit), 1, 100, "N", "at most N"},
 	{"wait", 0, OPTION_SECONDS, AT(wait), 100, 60000, "S", "for S seconds"},
+	{"colour", 0, OPTION_NAME, colours, AT(colour), .value = "NAME", .help = "of this colour"},
 	OPTIONS_END,
 };
 
@@ -44,7 +51,7 @@ static int parse(struct values *values, char *const *argv)
 		__VA_ARGS__, NULL \
 	}
 
-Test(cli_options, values_come_behind_a_space_or_an_equals_sign)
+Test(options, values_come_behind_a_space_or_an_equals_sign)
 {
 	struct values values;
 
@@ -62,7 +69,49 @@ Test(cli_options, values_come_behind_a_space_or_an_equals_sign)
 	cr_expect_str_eq(values.comm, "a=b");
 }
 
-Test(cli_options, operands_are_kept_in_order_and_two_dashes_end_the_options)
+Test(options, a_name_stands_for_its_place)
+{
+	struct values values;
+
+	cr_assert_eq(parse(&values, ARGS("--colour", "green")), 0);
+	cr_expect_eq(values.colour, GREEN);
+	cr_assert_eq(parse(&values, ARGS("--colour=red")), 0);
+	cr_expect_eq(values.colour, RED);
+}
+
+struct daemon_values {
+	struct options_daemon daemon;
+	const char *name;
+};
+
+Test(options, a_daemon_goes_on_or_ends_with_the_code_of_what_was_asked)
+{
+	static const struct option_spec rows[] = {
+		{"name", 0, OPTION_TEXT, .offset = offsetof(struct daemon_values, name),
+		 .value = "NAME", .help = "its name"},
+		OPTIONS_DAEMON,
+		OPTIONS_END,
+	};
+	static const struct {
+		char *arguments[4];
+		int argc;
+		int code;
+	} cases[] = {
+		{{"x"}, 1, -1},		 {{"x", "--name", "n"}, 3, -1}, {{"x", "--version"}, 2, 0},
+		{{"x", "--help"}, 2, 0}, {{"x", "-h"}, 2, 0},		{{"x", "operand"}, 2, 2},
+		{{"x", "--name"}, 2, 2}, {{"x", "--nam", "n"}, 3, 2},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct daemon_values values = {0};
+
+		cr_expect_eq(options_daemon(rows, "about\n", "x 1", cases[i].argc,
+					    cases[i].arguments, &values),
+			     cases[i].code, "case %zu", i);
+	}
+}
+
+Test(options, operands_are_kept_in_order_and_two_dashes_end_the_options)
 {
 	struct values values;
 
@@ -73,7 +122,7 @@ Test(cli_options, operands_are_kept_in_order_and_two_dashes_end_the_options)
 	cr_assert_eq(parse(&values, ARGS("-")), 1);
 }
 
-Test(cli_options, what_is_wrong_is_refused_with_its_name)
+Test(options, what_is_wrong_is_refused_with_its_name)
 {
 	static const struct {
 		char *arguments[4];
@@ -95,6 +144,7 @@ Test(cli_options, what_is_wrong_is_refused_with_its_name)
 		{{"--limit", "18446744073709551617"},
 		 "--limit needs a number from 1 to 100, not '18446744073709551617'"},
 		{{"--wait", "0.05"}, "--wait needs seconds from 0.1 to 60, not '0.05'"},
+		{{"--colour", "blue"}, "--colour does not know 'blue'"},
 		{{"a", "b", "c"}, "unexpected argument 'c'"},
 	};
 
@@ -106,7 +156,7 @@ Test(cli_options, what_is_wrong_is_refused_with_its_name)
 	}
 }
 
-Test(cli_options, a_long_argument_is_cut_in_the_error)
+Test(options, a_long_argument_is_cut_in_the_error)
 {
 	char argument[4096];
 	struct values values;
@@ -121,7 +171,7 @@ Test(cli_options, a_long_argument_is_cut_in_the_error)
 	cr_expect_str_eq(error, "unknown option '--xxx'");
 }
 
-Test(cli_options, seconds_have_at_most_three_places)
+Test(options, seconds_have_at_most_three_places)
 {
 	static const struct {
 		const char *text;
@@ -143,7 +193,7 @@ Test(cli_options, seconds_have_at_most_three_places)
 	}
 }
 
-Test(cli_options, help_has_one_line_per_option)
+Test(options, help_has_one_line_per_option)
 {
 	char *text = NULL;
 	size_t length = 0;
@@ -155,6 +205,7 @@ Test(cli_options, help_has_one_line_per_option)
 			       "  -6                      only IPv6\n"
 			       "  -c, --comm NAME         of this name\n"
 			       "  --limit N               at most N\n"
-			       "  --wait S                for S seconds\n");
+			       "  --wait S                for S seconds\n"
+			       "  --colour NAME           of this colour\n");
 	free(text);
 }

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "cli/options.h"
+#include "common/options.h"
+
+#include "common/exit_code.h"
+#include "common/log.h"
+#include "common/name.h"
 
 #include <string.h>
 
@@ -87,6 +91,7 @@ static bool store(const struct option_spec *spec, const char *shown, const char 
 {
 	char *const field = (char *)into + spec->offset;
 	struct option_number number = {.given = true};
+	int place;
 
 	switch (spec->kind) {
 	case OPTION_FLAG:
@@ -108,6 +113,15 @@ static bool store(const struct option_spec *spec, const char *shown, const char 
 		snprintf(error, OPTIONS_ERROR_BYTES, "%s needs seconds from %g to %g, not '%.40s'",
 			 shown, (double)spec->min / 1000, (double)spec->max / 1000, value);
 		return false;
+	case OPTION_NAME:
+		place = name_find(spec->names, value);
+		if (place < 0) {
+			snprintf(error, OPTIONS_ERROR_BYTES, "%s does not know '%.40s'", shown,
+				 value);
+			return false;
+		}
+		memcpy(field, &place, sizeof(place));
+		return true;
 	}
 	memcpy(field, &number, sizeof(number));
 	return true;
@@ -190,4 +204,25 @@ void options_print(const struct option_spec *specs, FILE *to)
 			 specs->value ? specs->value : "");
 		fprintf(to, "  %-*s %s\n", HELP_COLUMN - 3, left, specs->help);
 	}
+}
+
+int options_daemon(const struct option_spec *specs, const char *about, const char *version,
+		   int argc, char *const *argv, void *into)
+{
+	const struct options_daemon *given = into;
+	char error[OPTIONS_ERROR_BYTES];
+
+	if (options_parse(specs, argc - 1, argv + 1, into, NULL, 0, error) < 0) {
+		log_error("%s; try --help", error);
+		return EXIT_CODE_USAGE;
+	}
+	if (given->version) {
+		puts(version);
+		return EXIT_CODE_OK;
+	}
+	if (!given->help)
+		return -1;
+	fputs(about, stdout);
+	options_print(specs, stdout);
+	return EXIT_CODE_OK;
 }
