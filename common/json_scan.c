@@ -393,6 +393,30 @@ bool json_scan_members_next(struct json_scan_members *members, size_t *key, size
 	return true;
 }
 
+void json_scan_elements_init(struct json_scan_elements *elements, const char *text, size_t length,
+			     size_t array)
+{
+	struct scan scan = {.text = text, .length = length, .at = array};
+
+	skip_space(&scan);
+	take(&scan, '[');
+	*elements = (struct json_scan_elements){.text = text, .length = length, .at = scan.at};
+}
+
+bool json_scan_elements_next(struct json_scan_elements *elements, size_t *value)
+{
+	struct scan scan = {.text = elements->text, .length = elements->length, .at = elements->at};
+
+	skip_space(&scan);
+	take(&scan, ',');
+	skip_space(&scan);
+	if (scan.at == scan.length || scan.text[scan.at] == ']')
+		return false;
+	*value = scan.at;
+	elements->at = behind_value(scan.text, scan.length, scan.at);
+	return true;
+}
+
 void json_scan_position(const char *text, size_t offset, size_t *line, size_t *column)
 {
 	*line = 1;

@@ -45,6 +45,20 @@ void json_scan_members_init(struct json_scan_members *members, const char *text,
 /* Sets the offsets of the next member's key (its quote) and value; false after the last one. */
 bool json_scan_members_next(struct json_scan_members *members, size_t *key, size_t *value);
 
+/* A walk over the elements of an array, in such text. */
+struct json_scan_elements {
+	const char *text;
+	size_t length;
+	size_t at;
+};
+
+/* array is the offset of its '['; white space before it is skipped. */
+void json_scan_elements_init(struct json_scan_elements *elements, const char *text, size_t length,
+			     size_t array);
+
+/* Sets the offset of the next element; false after the last one. */
+bool json_scan_elements_next(struct json_scan_elements *elements, size_t *value);
+
 /* Line and column, both from 1, of an offset; a column is a UTF-8 character. */
 void json_scan_position(const char *text, size_t offset, size_t *line, size_t *column);
 

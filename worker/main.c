@@ -14,7 +14,7 @@
  *   9. the loop
  */
 #include "common/clock.h"
-#include "common/config/config.h"
+#include "common/config/keys.h"
 #include "common/exit_code.h"
 #include "common/log.h"
 #include "common/notify.h"
@@ -77,6 +77,18 @@ struct worker {
 	int notify_fd;
 };
 
+/* Nobody is to believe that a key does what this version cannot do. */
+static void warn_of_idle_keys(const struct config *config)
+{
+	for (size_t i = 0; i < config_key_count; i++) {
+		const struct config_key *key = &config_keys[i];
+
+		if (config_key_is_idle(key, config))
+			log_warning("%s.%s is set and does nothing: this version has no %s",
+				    key->section, key->name, key->pending);
+	}
+}
+
 static int load_config(struct worker *worker)
 {
 	char error[CONFIG_ERROR_BYTES];
@@ -88,6 +100,7 @@ static int load_config(struct worker *worker)
 		return EXIT_CODE_CONFIG;
 	}
 	log_init("sockwarden-worker", worker->config.log_level);
+	warn_of_idle_keys(&worker->config);
 	return 0;
 }
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "common/config/config.h"
+#include "common/config/keys.h"
 
 #include <criterion/criterion.h>
 
@@ -66,9 +66,16 @@ Test(config, has_the_documented_defaults)
 	cr_expect(config.tcp_enabled);
 	cr_expect(config.ipv6_enabled);
 	cr_expect_eq(config.log_level, LOG_LEVEL_INFO);
+	cr_expect_eq(config.dns_ports.count, 1);
+	cr_expect_eq(config.dns_ports.port[0], 53);
+	cr_expect_eq(config.dns_types.count, 2);
+	cr_expect_str_eq(config_dns_type_name(config.dns_types.code[0]), "A");
+	cr_expect_str_eq(config_dns_type_name(config.dns_types.code[1]), "AAAA");
+	cr_expect_eq(config.exclude_source.count, 0);
+	cr_expect_eq(config.exclude_destination.count, 0);
 }
 
-Test(config, sets_every_key_and_allows_comments)
+Test(config, sets_keys_of_several_sections_and_allows_comments)
 {
 	struct config config;
 
@@ -209,4 +216,26 @@ Test(config, refuses_files_that_are_too_large_or_no_files, .init = make_folder,
 	cr_assert_eq(mkfifo(path, 0600), 0);
 	cr_expect_eq(config_load(&config, path, true, error, sizeof(error)), -EINVAL);
 	cr_expect_not_null(strstr(error, "not a regular file"));
+}
+
+Test(config, names_a_key_that_is_set_and_whose_feature_is_not_there)
+{
+	struct config config;
+	unsigned idle = 0;
+
+	config_default(&config);
+	for (size_t i = 0; i < config_key_count; i++)
+		cr_expect_not(config_key_is_idle(&config_keys[i], &config));
+	cr_assert_eq(apply(&config, "{\"http\": {\"enabled\": true}, \"kafka\": {\"enabled\": "
+				    "false}, \"tcp\": {\"enabled\": false}}"),
+		     0, "%s", error);
+	for (size_t i = 0; i < config_key_count; i++) {
+		if (!config_key_is_idle(&config_keys[i], &config))
+			continue;
+		cr_expect_str_eq(config_keys[i].section, "http");
+		cr_expect_str_eq(config_keys[i].name, "enabled");
+		cr_expect_str_eq(config_keys[i].pending, "HTTP");
+		idle++;
+	}
+	cr_expect_eq(idle, 1);
 }

@@ -178,3 +178,23 @@ Test(json_scan, counts_lines_and_characters_from_one)
 		cr_expect_eq(column, cases[i].column, "offset %zu", cases[i].offset);
 	}
 }
+
+Test(json_scan, walks_an_array_in_order)
+{
+	static const char text[] = " [ 1 , \"],\\\"\", [2, [3]], {\"a\": [4]}\n,null ] ";
+	static const char *const starts[] = {"1", "\"]", "[2", "{", "null"};
+	struct json_scan_elements elements;
+	struct json_scan_error error;
+	size_t value;
+
+	cr_assert_eq(json_scan_check(text, strlen(text), &error), 0);
+	json_scan_elements_init(&elements, text, strlen(text), 0);
+	for (size_t i = 0; i < sizeof(starts) / sizeof(starts[0]); i++) {
+		cr_assert(json_scan_elements_next(&elements, &value));
+		cr_expect_eq(strncmp(text + value, starts[i], strlen(starts[i])), 0, "%s",
+			     text + value);
+	}
+	cr_expect_not(json_scan_elements_next(&elements, &value));
+	json_scan_elements_init(&elements, "[]", 2, 0);
+	cr_expect_not(json_scan_elements_next(&elements, &value));
+}

@@ -4,7 +4,7 @@
  * code's order, and no other; every configuration key that is described is one, with the range
  * and the default that the page tells.
  */
-#include "common/config/config.h"
+#include "common/config/keys.h"
 #include "worker/metrics.h"
 
 #include <criterion/criterion.h>
@@ -120,40 +120,79 @@ static void expect_default(const char *key, const char *value)
 			 "the default of %s is not %s", key, value);
 }
 
-static void check_key(const char *key, const char *text)
+static void expect_feature(const struct config_key *key, const char *text)
+{
+	char wanted[LINE_BYTES];
+
+	snprintf(wanted, sizeof(wanted), "(takes effect with %s):", key->pending);
+	cr_assert_eq(strstr(text, key->pending ? wanted : "(takes effect") != NULL,
+		     key->pending != NULL, "%s.%s: %s", key->section, key->name, text);
+}
+
+/* "LOW to HIGH PLURAL, default VALUE"; the ends are those of the table. */
+static void check_list(const struct config_key *key, const char *name, const char *text)
+{
+	unsigned long min, max;
+	char value[64];
+
+	cr_assert_eq(sscanf(text, "%lu to %lu %*[a-z], default %63[^: ]", &min, &max, value), 3,
+		     "%s: %s", name, text);
+	cr_assert_eq(min, key->minimum, "%s", name);
+	cr_assert_eq(max, key->maximum, "%s", name);
+	expect_default(name, value);
+}
+
+static void check_key(const struct config_key *key, const char *name, const char *text)
 {
 	unsigned long min, max, standard;
 	char value[32];
 
-	if (sscanf(text, "%lu to %lu, default %lu:", &min, &max, &standard) == 3) {
-		expect_range(key, min, max);
+	switch (key->type) {
+	case CONFIG_INTEGER:
+		cr_assert_eq(sscanf(text, "%lu to %lu, default %lu", &min, &max, &standard), 3,
+			     "%s: %s", name, text);
+		expect_range(name, min, max);
 		snprintf(value, sizeof(value), "%lu", standard);
-		expect_default(key, value);
-	} else if (sscanf(text, "true or false, default %31[a-z]:", value) == 1) {
-		expect_default(key, value);
-	} else {
-		cr_assert_str_eq(key, "log.level", "%s: %s", key, text);
-		expect_default(key, "\"info\"");
+		expect_default(name, value);
+		break;
+	case CONFIG_BOOL:
+		cr_assert_eq(sscanf(text, "true or false, default %31[a-z]", value), 1, "%s: %s",
+			     name, text);
+		expect_default(name, value);
+		break;
+	case CONFIG_LEVEL:
+		expect_default(name, "\"info\"");
+		break;
+	case CONFIG_PORTS:
+	case CONFIG_DNS_TYPES:
+	case CONFIG_EXCLUDES:
+	case CONFIG_REPLACE:
+		check_list(key, name, text);
+		break;
 	}
+	expect_feature(key, text);
 }
 
-Test(manual, tells_each_keys_range_and_default)
+Test(manual, tells_every_key_in_the_tables_order_with_range_default_and_feature)
 {
-	unsigned count = 0;
+	size_t count = 0;
 	struct page page;
 
 	page_open(&page, "sockwarden.json.5");
 	while (page_next(&page)) {
-		char key[LINE_BYTES];
-		const char *name = item_of(page.line);
+		const struct config_key *key = &config_keys[count];
+		const char *item = item_of(page.line);
+		char name[LINE_BYTES];
 
-		if (!name)
+		if (!item)
 			continue;
-		snprintf(key, sizeof(key), "%s", name);
+		cr_assert_lt(count, config_key_count, "%s is no key", item);
+		snprintf(name, sizeof(name), "%s.%s", key->section, key->name);
+		cr_assert_str_eq(item, name);
 		cr_assert(page_next(&page));
-		check_key(key, page.line);
+		check_key(key, name, page.line);
 		count++;
 	}
-	cr_assert_gt(count, 0);
+	cr_assert_eq(count, config_key_count, "%zu of %zu keys are there", count, config_key_count);
 	fclose(page.file);
 }
