@@ -5,6 +5,7 @@
 #include "common/log.h"
 
 #include <errno.h>
+#include <netinet/in.h>
 
 /* A closed connection waits this long for others to share its message. */
 #define FLUSH_AGE_NS (200 * NS_PER_MS)
@@ -28,7 +29,10 @@ struct engine_settings engine_settings_of(const struct config *config)
 		.interval_ns = config->publish_interval_s * NS_PER_S,
 		.flush_age_ns = age_ns > FLUSH_AGE_NS ? FLUSH_AGE_NS : age_ns,
 		.tcp_enabled = config->tcp_enabled,
+		.udp_enabled = config->udp_enabled,
 		.ipv6_enabled = config->ipv6_enabled,
+		.exclude_source = &config->exclude_source,
+		.exclude_destination = &config->exclude_destination,
 	};
 }
 
@@ -39,6 +43,7 @@ int engine_init(struct engine *engine, const struct engine_settings *settings,
 	engine->settings = *settings;
 	engine->sink = *sink;
 	engine->metrics = metrics;
+	exclude_build(&engine->exclude, settings->exclude_source, settings->exclude_destination);
 	conn_events_init(&engine->events, identity);
 	return conn_state_init(&engine->state, settings->max_connections, settings->interval_ns,
 			       settings->closed, settings->inferred);
@@ -85,16 +90,23 @@ static const char *cgroup_of(struct engine *engine, const struct conn_record *re
 }
 
 /* Whether the configuration wants it told. What is not still counts in the books. */
-static bool is_told(const struct engine *engine, const struct conn_view *view)
+static bool is_told(const struct engine *engine, const struct conn_record *record)
 {
-	return engine->settings.tcp_enabled &&
-	       (engine->settings.ipv6_enabled || view->record->family != RECORD_FAMILY_IPV6);
+	const struct engine_settings *settings = &engine->settings;
+
+	if (record->protocol == IPPROTO_UDP ? !settings->udp_enabled : !settings->tcp_enabled)
+		return false;
+	if (record->family == RECORD_FAMILY_IPV6 && !settings->ipv6_enabled)
+		return false;
+	return !exclude_matches(&engine->exclude, record);
 }
 
 static void publish(struct engine *engine, struct conn_view *view)
 {
-	if (!is_told(engine, view))
+	if (!is_told(engine, view->record)) {
+		engine->metrics->value[METRIC_CONN_EXCLUDED] += view->closed;
 		return;
+	}
 	view->cgroup = cgroup_of(engine, view->record);
 	if (conn_events_add(&engine->events, view) == -ENOSPC) {
 		send_events(engine);
@@ -184,7 +196,7 @@ size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *vi
 {
 	size_t next = conn_state_live_next(&engine->state, slot, view);
 
-	while (next != 0 && !is_told(engine, view))
+	while (next != 0 && !is_told(engine, view->record))
 		next = conn_state_live_next(&engine->state, next, view);
 	if (next != 0)
 		view->cgroup = cgroup_of(engine, view->record);

@@ -12,6 +12,7 @@
 
 #include "common/config/config.h"
 #include "worker/conn/state.h"
+#include "worker/exclude.h"
 #include "worker/intake/cgroups.h"
 #include "worker/metrics.h"
 #include "worker/publish/conn_events.h"
@@ -26,8 +27,11 @@ struct engine_settings {
 	uint64_t interval_ns;  /* between two regular passes */
 	uint64_t flush_age_ns; /* a message that is not full leaves at this age */
 	bool tcp_enabled;      /* connections are told */
+	bool udp_enabled;      /* flows are told */
 	bool ipv6_enabled;     /* those of IPv6 too */
-	uint64_t closed;       /* by workers before this one */
+	const struct config_excludes *exclude_source; /* read only while they are applied */
+	const struct config_excludes *exclude_destination;
+	uint64_t closed; /* by workers before this one */
 	uint64_t inferred;
 };
 
@@ -52,10 +56,11 @@ struct engine {
 	struct conn_state state;
 	struct cgroups cgroups;
 	struct conn_events events;
+	struct exclude exclude;
 	bool table_was_full; /* at the last complete pass */
 };
 
-/* The settings that follow from a configuration; closed and inferred are 0. */
+/* The settings that follow from a configuration, to which they point; closed and inferred are 0. */
 struct engine_settings engine_settings_of(const struct config *config);
 
 /*

@@ -18,6 +18,7 @@
 	X(CONN_LATE_CLOSE, "conn.late_close", COUNTER) /* closes after their inference */      \
 	X(CONN_TABLE_FULL, "conn.table_full", COUNTER) /* live connections without a place */  \
 	X(CONN_PUBLISHED, "conn.published", COUNTER)   /* closed ones that were told */        \
+	X(CONN_EXCLUDED, "conn.excluded", COUNTER)     /* closed ones that are not to be */    \
 	X(INTAKE_RECORDS, "intake.records", COUNTER)                                           \
 	X(INTAKE_BATCHES, "intake.batches", COUNTER)                                           \
 	X(INTAKE_LONE, "intake.lone", COUNTER)                                                 \
