@@ -6,6 +6,7 @@
  * value gets out of its range in one corner.
  */
 #include "common/config/keys.h"
+#include "common/config/write.h"
 #include "tests/fuzz/invariant.h"
 
 #include <errno.h>
@@ -83,6 +84,23 @@ static void check_value(const struct config_key *key, const struct config *confi
 	}
 }
 
+/* What was taken is written as a text that is taken as the same. */
+static void check_written(const struct config *config)
+{
+	static char text[CONFIG_JSON_BYTES_MAX];
+	char error[CONFIG_ERROR_BYTES];
+	struct config again;
+	struct json json;
+
+	json_init(&json, text, sizeof(text));
+	config_write(&json, config);
+	INVARIANT(!json.overflow);
+	config_default(&again);
+	INVARIANT(config_apply(&again, "F", text, json_length(&json), error, sizeof(error)) == 0);
+	for (size_t i = 0; i < config_key_count; i++)
+		INVARIANT(config_key_equal(&config_keys[i], config, &again));
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	char error[CONFIG_ERROR_BYTES];
@@ -102,6 +120,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	/* What was refused is thrown away, and may be half of a value. */
 	for (size_t i = 0; result == 0 && i < config_key_count; i++)
 		check_value(&config_keys[i], &config);
+	if (result == 0)
+		check_written(&config);
 	INVARIANT(apply(&again, text, size, error) == result);
 	INVARIANT(memcmp(&config, &again, sizeof(config)) == 0);
 	free(text);
