@@ -46,6 +46,7 @@ extern const struct verb verb_conns;
 extern const struct verb verb_watch;
 extern const struct verb verb_top;
 extern const struct verb verb_status;
+extern const struct verb verb_record;
 extern const struct verb verb_probe;
 extern const struct verb verb_version;
 extern const struct verb verb_help;

@@ -6,14 +6,21 @@
 
 #include <stdio.h>
 
-bool usage_parse(const struct verb *verb, const struct invocation *call, void *into,
-		 enum exit_code *code)
+static bool parse(const struct verb *verb, const struct invocation *call, void *into,
+		  enum exit_code *code, const char **operand)
 {
 	struct usage_common *const common = into;
 	char error[OPTIONS_ERROR_BYTES];
+	int operands;
 
 	common->runtime_dir = call->runtime_dir;
-	if (options_parse(verb->options, call->argc, call->argv, into, NULL, 0, error) < 0) {
+	operands = options_parse(verb->options, call->argc, call->argv, into, operand,
+				 operand ? 1 : 0, error);
+	if (operands == 0 && operand && !common->help) {
+		snprintf(error, sizeof(error), "%s is missing", verb->operands);
+		operands = -1;
+	}
+	if (operands < 0) {
 		message("%s: %s (see: sockwarden help %s)", verb->name, error, verb->name);
 		*code = EXIT_USAGE;
 		return false;
@@ -24,6 +31,18 @@ bool usage_parse(const struct verb *verb, const struct invocation *call, void *i
 		return false;
 	}
 	return true;
+}
+
+bool usage_parse(const struct verb *verb, const struct invocation *call, void *into,
+		 enum exit_code *code)
+{
+	return parse(verb, call, into, code, NULL);
+}
+
+bool usage_parse_operand(const struct verb *verb, const struct invocation *call, void *into,
+			 enum exit_code *code, const char **operand)
+{
+	return parse(verb, call, into, code, operand);
 }
 
 void usage_print(const struct verb *verb)

@@ -34,6 +34,10 @@ struct usage_common {
 bool usage_parse(const struct verb *verb, const struct invocation *call, void *into,
 		 enum exit_code *code);
 
+/* The same for a verb with one operand, which must be there, unless help is asked for. */
+bool usage_parse_operand(const struct verb *verb, const struct invocation *call, void *into,
+			 enum exit_code *code, const char **operand);
+
 /* Prints a verb's help to stdout. */
 void usage_print(const struct verb *verb);
 

@@ -170,7 +170,7 @@ int confine_files(const char *runtime_dir, uint32_t *abi)
 	ruleset_fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, sizeof(ruleset), 0);
 	if (ruleset_fd < 0)
 		return fail("Landlock ruleset");
-	result = allow_sockets_in(ruleset_fd, runtime_dir);
+	result = runtime_dir ? allow_sockets_in(ruleset_fd, runtime_dir) : 0;
 	if (result < 0)
 		return result;
 	if (syscall(SYS_landlock_restrict_self, ruleset_fd, 0) < 0)
@@ -204,14 +204,18 @@ static int lock_limits(void)
 	return limit(RLIMIT_NOFILE, SECCOMP_FD_FENCE, "descriptor limit");
 }
 
-int confine_lock(void)
+int confine_calls(void)
 {
-	int result = lock_limits();
+	const int result = syscall_filter_load(seccomp_rules, seccomp_rules_count);
 
-	if (result < 0)
-		return result;
-	result = syscall_filter_load(seccomp_rules, seccomp_rules_count);
 	if (result < 0)
 		log_error("confinement: seccomp: %s", strerror(-result));
 	return result;
+}
+
+int confine_lock(void)
+{
+	const int result = lock_limits();
+
+	return result < 0 ? result : confine_calls();
 }

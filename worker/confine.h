@@ -23,11 +23,14 @@
 int confine_identity(const char *user);
 
 /*
- * *abi is the Landlock version that is enforced, 0 where the kernel has none (logged: the
+ * runtime_dir NULL: no sockets either. *abi is the Landlock version that is enforced, 0 where the kernel has none (logged: the
  * system-call filter then stands alone).
  */
 int confine_files(const char *runtime_dir, uint32_t *abi);
 
 int confine_lock(void);
+
+/* The system-call filter alone, for who writes files that were open before. */
+int confine_calls(void);
 
 #endif

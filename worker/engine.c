@@ -19,6 +19,13 @@
 /* Even the largest table is gone over within ten seconds. */
 #define ACTIVE_STEPS_MAX 200
 
+/* Almost always nobody records. */
+#define RECORD(engine, put, ...)                                 \
+	do {                                                     \
+		if (__builtin_expect((engine)->tape != NULL, 0)) \
+			put((engine)->tape, __VA_ARGS__);        \
+	} while (0)
+
 struct engine_settings engine_settings_of(const struct config *config)
 {
 	const uint64_t delay_ns = config->publish_closed_delay_ms * NS_PER_MS;
@@ -56,6 +63,7 @@ void engine_fini(struct engine *engine)
 
 void engine_tick(struct engine *engine, uint64_t now_ns, uint64_t wall_offset_ns, bool listened)
 {
+	RECORD(engine, tape_put_tick, now_ns, wall_offset_ns, listened);
 	conn_events_tick(&engine->events, now_ns, wall_offset_ns, listened);
 }
 
@@ -81,11 +89,11 @@ static const char *cgroup_of(struct engine *engine, const struct conn_record *re
 	const uint64_t now_ns = engine->events.now_ns;
 	const char *path = cgroups_path(&engine->cgroups, record->cgroup_id);
 
-	if (path || !cgroups_is_due(&engine->cgroups, now_ns))
+	if (path || record->cgroup_id == 0 || !cgroups_is_due(&engine->cgroups, now_ns))
 		return path;
 	engine->sink.ask_cgroups(engine->sink.ctx);
 	path = cgroups_path(&engine->cgroups, record->cgroup_id);
-	cgroups_filled(&engine->cgroups, now_ns);
+	engine_cgroups_filled(engine, now_ns);
 	return path;
 }
 
@@ -121,17 +129,20 @@ void engine_close(struct engine *engine, const struct conn_record *record)
 {
 	struct conn_view view;
 
+	RECORD(engine, tape_put, TAPE_CLOSE, record, sizeof(*record));
 	if (conn_state_close(&engine->state, record, &view))
 		publish(engine, &view);
 }
 
 void engine_pass_begin(struct engine *engine, uint64_t now_ns, uint64_t opened)
 {
+	RECORD(engine, tape_put_pass_begin, now_ns, opened);
 	conn_state_pass_begin(&engine->state, now_ns, opened);
 }
 
 void engine_seen(struct engine *engine, const struct conn_record *record)
 {
+	RECORD(engine, tape_put, TAPE_SEEN, record, sizeof(*record));
 	conn_state_seen(&engine->state, record);
 	engine->metrics->value[METRIC_SNAPSHOT_RECORDS]++;
 }
@@ -154,6 +165,7 @@ void engine_pass_end(struct engine *engine, uint64_t now_ns)
 {
 	struct conn_view view;
 
+	RECORD(engine, tape_put_time, TAPE_PASS_END, now_ns);
 	conn_state_pass_end(&engine->state, now_ns);
 	warn_if_full(engine);
 	engine->metrics->value[METRIC_SNAPSHOT_PASSES]++;
@@ -163,13 +175,23 @@ void engine_pass_end(struct engine *engine, uint64_t now_ns)
 
 bool engine_cgroup(struct engine *engine, const struct cgroup_record *record)
 {
-	return cgroups_put(&engine->cgroups, record);
+	if (!cgroups_put(&engine->cgroups, record))
+		return false;
+	RECORD(engine, tape_put, TAPE_CGROUP, record, sizeof(*record));
+	return true;
+}
+
+void engine_cgroups_filled(struct engine *engine, uint64_t now_ns)
+{
+	RECORD(engine, tape_put_time, TAPE_CGROUPS_FILLED, now_ns);
+	cgroups_filled(&engine->cgroups, now_ns);
 }
 
 void engine_flush(struct engine *engine, uint64_t now_ns, bool force)
 {
 	const struct conn_events *events = &engine->events;
 
+	RECORD(engine, tape_put_flush, now_ns, force);
 	if (force || conn_events_pending(events) == 0 ||
 	    now_ns - conn_events_oldest_ns(events) >= engine->settings.flush_age_ns)
 		send_events(engine);
@@ -177,6 +199,7 @@ void engine_flush(struct engine *engine, uint64_t now_ns, bool force)
 
 void engine_active_begin(struct engine *engine)
 {
+	RECORD(engine, tape_put, TAPE_ACTIVE_BEGIN, NULL, 0);
 	conn_state_active_begin(&engine->state);
 }
 
@@ -187,6 +210,7 @@ bool engine_active_step(struct engine *engine)
 	struct conn_view view;
 	int found;
 
+	RECORD(engine, tape_put, TAPE_ACTIVE_STEP, NULL, 0);
 	while ((found = conn_state_active_next(&engine->state, &budget, &view)) > 0)
 		publish(engine, &view);
 	return found == -EAGAIN;

@@ -6,6 +6,7 @@
  * in here, so whoever hands in the same again gets the same bytes out again.
  *
  * What comes out goes to a sink; in between the engine may ask its owner for control groups' names.
+ * Whoever adds an input here adds its entry to worker/tape/tape.h, and a state to worker/tape/state.c.
  */
 #ifndef SOCKWARDEN_WORKER_ENGINE_H
 #define SOCKWARDEN_WORKER_ENGINE_H
@@ -16,6 +17,7 @@
 #include "worker/intake/cgroups.h"
 #include "worker/metrics.h"
 #include "worker/publish/conn_events.h"
+#include "worker/tape/writer.h"
 
 #include <stdbool.h>
 #include <stddef.h>
@@ -57,6 +59,8 @@ struct engine {
 	struct cgroups cgroups;
 	struct conn_events events;
 	struct exclude exclude;
+	/* Is told each input before it is worked off; NULL: nobody records. */
+	struct tape_writer *tape;
 	bool table_was_full; /* at the last complete pass */
 };
 
@@ -95,6 +99,9 @@ void engine_pass_end(struct engine *engine, uint64_t now_ns);
 
 /* One control group's name; false if the record is malformed. */
 bool engine_cgroup(struct engine *engine, const struct cgroup_record *record);
+
+/* All that were handed in with engine_cgroup() without having been asked for are there. */
+void engine_cgroups_filled(struct engine *engine, uint64_t now_ns);
 
 /* Sends what waits if it is old enough, or in any case with force. */
 void engine_flush(struct engine *engine, uint64_t now_ns, bool force);

@@ -7,6 +7,7 @@
 #include "worker/publish/query.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -39,6 +40,7 @@ struct loop {
 	struct query_source source;
 	struct meta_events meta;
 	int epoll_fd;
+	int signal_fd;
 	uint64_t now_ns;
 	uint64_t wall_offset_ns;
 	uint64_t started_ns;
@@ -100,6 +102,42 @@ static void source_update(void *ctx)
 	update_facts(loop);
 }
 
+static int recordings_begin(void *ctx, uint32_t *id)
+{
+	struct loop *loop = ctx;
+
+	return recording_begin(&loop->parts.pipeline->recording, loop->now_ns, id);
+}
+
+static int recordings_end(void *ctx, uint32_t id)
+{
+	struct loop *loop = ctx;
+
+	return recording_end(&loop->parts.pipeline->recording, id);
+}
+
+static long recordings_read(void *ctx, uint32_t id, uint64_t offset, uint8_t *bytes,
+			    size_t capacity, bool *over)
+{
+	struct loop *loop = ctx;
+
+	return recording_read(&loop->parts.pipeline->recording, id, offset, bytes, capacity,
+			      loop->now_ns, over);
+}
+
+int loop_block_signals(void)
+{
+	sigset_t set;
+
+	/* A write to a closed socket or beyond a limit is an error to handle, not the end. */
+	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
+		return -errno;
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
+	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
+}
+
 static int watch(struct loop *loop, int fd, uint32_t wake)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = wake};
@@ -120,12 +158,17 @@ static int watch_data(struct loop *loop)
 
 static int open_descriptors(struct loop *loop)
 {
+	sigset_t set;
 	int result;
 
+	sigemptyset(&set);
+	sigaddset(&set, SIGTERM);
+	sigaddset(&set, SIGINT);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	if (loop->epoll_fd < 0)
+	loop->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (loop->epoll_fd < 0 || loop->signal_fd < 0)
 		return -errno;
-	result = watch(loop, loop->parts.signal_fd, WAKE_SIGNAL);
+	result = watch(loop, loop->signal_fd, WAKE_SIGNAL);
 	if (result == 0)
 		result = watch(loop, loop->parts.client->fd, WAKE_PRIVD);
 	return result;
@@ -140,6 +183,7 @@ int loop_new(struct loop **loop, const struct loop_parts *parts)
 		return -ENOMEM;
 	made->parts = *parts;
 	made->epoll_fd = -1;
+	made->signal_fd = -1;
 	made->source = (struct query_source){
 		.ctx = made,
 		.refresh = source_refresh,
@@ -147,6 +191,13 @@ int loop_new(struct loop **loop, const struct loop_parts *parts)
 		.update = source_update,
 		.metrics = &parts->pipeline->metrics,
 		.facts = parts->facts,
+		.recordings =
+			{
+				.ctx = made,
+				.begin = recordings_begin,
+				.end = recordings_end,
+				.read = recordings_read,
+			},
 	};
 	meta_events_init(&made->meta);
 	result = query_new(&made->query);
@@ -168,6 +219,8 @@ void loop_free(struct loop *loop)
 	query_free(loop->query);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
+	if (loop->signal_fd >= 0)
+		close(loop->signal_fd);
 	free(loop);
 }
 
@@ -208,6 +261,7 @@ static void take_regular_pass(struct loop *loop)
 /* What is due at a tick beyond the rings. */
 static void do_timers(struct loop *loop)
 {
+	recording_tick(&loop->parts.pipeline->recording, loop->now_ns);
 	if (loop->now_ns >= loop->next_ping_ns)
 		ping(loop);
 	if (loop->now_ns >= loop->next_pass_ns)
@@ -227,7 +281,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 
 	switch (wake) {
 	case WAKE_SIGNAL:
-		if (read(loop->parts.signal_fd, &info, sizeof(info)) == sizeof(info))
+		if (read(loop->signal_fd, &info, sizeof(info)) == sizeof(info))
 			loop->stop = true;
 		break;
 	case WAKE_PRIVD:

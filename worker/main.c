@@ -19,7 +19,6 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/options.h"
-#include "common/signals.h"
 #include "worker/confine.h"
 #include "worker/facts.h"
 #include "worker/handoff_client.h"
@@ -27,6 +26,7 @@
 #include "worker/pipeline.h"
 #include "worker/publish/bus.h"
 #include "worker/seccomp_rules.h"
+#include "worker/tape/replay_file.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -49,6 +49,7 @@ struct options {
 	const char *runtime_dir;
 	const char *config_file; /* NULL: the default, which may be missing */
 	const char *user;
+	const char *replay; /* a recording, to be replayed; NULL: be a worker */
 };
 
 #define AT(field) .offset = offsetof(struct options, field)
@@ -60,6 +61,8 @@ static const struct option_spec known[] = {
 	 .help = "configuration (" CONFIG_FILE_DEFAULT ", may be missing)"},
 	{"user", 0, OPTION_TEXT, AT(user), .value = "NAME",
 	 .help = "user to become when started by root (sockwarden)"},
+	{"replay", 0, OPTION_TEXT, AT(replay), .value = "FILE",
+	 .help = "print what a recording's worker published, and end"},
 	OPTIONS_DAEMON,
 	OPTIONS_END,
 };
@@ -75,7 +78,6 @@ struct worker {
 	struct bus *bus;
 	struct pipeline *pipeline;
 	struct loop *loop;
-	int signal_fd;
 	int notify_fd;
 };
 
@@ -116,8 +118,6 @@ static void raise_descriptor_limit(void)
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }
-
-_Static_assert(SECCOMP_FD_CONNTRACK == HANDOFF_FD_CONNTRACK, "the filter's rule names its number");
 
 /* The numbers that the filter's rules name. */
 static int place_notify(struct worker *worker)
@@ -211,7 +211,6 @@ static int open_everything(struct worker *worker)
 		.config = &worker->config,
 		.client = &worker->client,
 		.grants = &worker->grants,
-		.signal_fd = worker->signal_fd,
 		.facts = &worker->facts,
 	};
 
@@ -234,9 +233,7 @@ static int start(struct worker *worker)
 	if (confine_identity(worker->options.user) < 0)
 		return EXIT_CODE_PRIVILEGE;
 	code = load_config(worker);
-	/* Before the first thread, for all of them. */
-	worker->signal_fd = signals_open();
-	if (code == 0 && worker->signal_fd < 0)
+	if (code == 0 && loop_block_signals() < 0)
 		code = EXIT_CODE_FAILURE;
 	if (code == 0)
 		code = connect_privd(worker);
@@ -266,6 +263,8 @@ int main(int argc, char **argv)
 			      "sockwarden-worker " SOCKWARDEN_VERSION, argc, argv, &worker.options);
 	if (code >= 0)
 		return code;
+	if (worker.options.replay)
+		_exit(replay_file(worker.options.replay, worker.options.user));
 	code = start(&worker);
 	if (code != 0)
 		return code;

@@ -45,6 +45,7 @@
 	X(PUBLISH_REJECTED, "publish.rejected", COUNTER) /* connections over the limit */      \
 	X(QUERY_REQUESTS, "query.requests", COUNTER)                                           \
 	X(QUERY_REFUSED, "query.refused", COUNTER)                                             \
+	X(RECORD_SPOILT, "record.spoilt", COUNTER)                                             \
 	X(CONN_LIVE, "conn.live", GAUGE)	 /* in the last snapshot */                    \
 	X(CONN_TRACKED, "conn.tracked", GAUGE)	 /* places of the table in use */              \
 	X(CONN_CAPACITY, "conn.capacity", GAUGE) /* places of the table */                     \

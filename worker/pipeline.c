@@ -101,7 +101,10 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 	if (result < 0)
 		return result;
 	batch_reader_init(&pipeline->reader, pipeline->sources, grants->possible_cpus, resume);
-	return engine_init(&pipeline->engine, &settings, &sink, identity, &pipeline->metrics);
+	result = engine_init(&pipeline->engine, &settings, &sink, identity, &pipeline->metrics);
+	if (result < 0)
+		return result;
+	return recording_init(&pipeline->recording, &pipeline->engine, config);
 }
 
 int pipeline_new(struct pipeline **pipeline, const struct config *config,
@@ -130,6 +133,7 @@ void pipeline_free(struct pipeline *pipeline)
 {
 	if (!pipeline)
 		return;
+	recording_fini(&pipeline->recording);
 	engine_fini(&pipeline->engine);
 	free(pipeline->sources);
 	free(pipeline->rings);
@@ -272,6 +276,7 @@ void pipeline_measure(struct pipeline *pipeline, bool at_mark)
 	measure_programs(&pipeline->metrics, &sum);
 	measure_intake(pipeline);
 	engine_measure(&pipeline->engine, sum.opened, at_mark);
+	pipeline->metrics.value[METRIC_RECORD_SPOILT] = pipeline->recording.recorder.overflows;
 	pipeline->metrics.value[METRIC_PUBLISH_REJECTED] = bus_rejected(pipeline->bus);
 	pipeline->metrics.value[METRIC_PUBLISH_SUBSCRIBERS] = bus_subscribers(pipeline->bus);
 }

@@ -17,6 +17,7 @@
 #include "worker/intake/snapshot.h"
 #include "worker/metrics.h"
 #include "worker/publish/bus.h"
+#include "worker/recording.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +30,7 @@ struct pipeline {
 	struct batch_source *sources; /* grants->possible_cpus */
 	struct batch_reader reader;
 	struct engine engine;
+	struct recording recording;   /* of what the engine is given */
 	struct snapshot snapshot;     /* of connections */
 	struct snapshot cgroup_names; /* may run while the other one does */
 	struct metrics metrics;
@@ -38,8 +40,8 @@ struct pipeline {
 };
 
 /*
- * Takes over where the resume memory says; client, grants and bus stay the caller's and must live
- * longer. Returns 0 and the caller owns *pipeline, or -errno (logged).
+ * Takes over where the resume memory says; config, client, grants and bus stay the caller's and must
+ * live longer. Returns 0 and the caller owns *pipeline, or -errno (logged).
  */
 int pipeline_new(struct pipeline **pipeline, const struct config *config,
 		 struct handoff_client *client, const struct handoff_grants *grants,

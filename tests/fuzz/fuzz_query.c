@@ -9,6 +9,7 @@
 #include "tests/unit/example_conn.h"
 #include "worker/publish/query.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define CONNECTIONS 200
@@ -40,6 +41,31 @@ static void update(void *ctx)
 	asked++;
 }
 
+static int record_begin(void *ctx, uint32_t *id)
+{
+	(void)ctx;
+	asked++;
+	*id = 1;
+	return 0;
+}
+
+static int record_end(void *ctx, uint32_t id)
+{
+	(void)ctx;
+	return id == 1 ? 0 : -ESTALE;
+}
+
+static long record_read(void *ctx, uint32_t id, uint64_t offset, uint8_t *bytes, size_t capacity,
+			bool *over)
+{
+	(void)ctx;
+	if (id != 1 || offset > 100000)
+		return -ESTALE;
+	memset(bytes, 'x', capacity);
+	*over = offset == 100000;
+	return (long)capacity;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct worker_facts facts = {.version = "1"};
@@ -50,6 +76,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.update = update,
 		.metrics = &metrics,
 		.facts = &facts,
+		.recordings = {.begin = record_begin, .end = record_end, .read = record_read},
 	};
 	static struct query *query;
 	struct json_scan_error wrong;

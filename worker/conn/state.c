@@ -4,12 +4,6 @@
 #include <errno.h>
 #include <string.h>
 
-enum phase {
-	PHASE_LIVE = 0,
-	PHASE_DOOMED = 1,    /* to be told as closed by inference */
-	PHASE_TOMBSTONE = 2, /* was told so */
-};
-
 #define MISSED_MAX 255
 
 int conn_state_init(struct conn_state *state, uint32_t capacity, uint64_t interval_ns,
@@ -78,12 +72,12 @@ bool conn_state_close(struct conn_state *state, const struct conn_record *record
 	if (index != CONN_TABLE_NONE) {
 		struct conn_meta *meta = &state->table.metas[index];
 
-		if (meta->phase == PHASE_TOMBSTONE) {
+		if (meta->phase == CONN_PHASE_TOMBSTONE) {
 			state->counts.late_close++;
 			conn_table_remove(&state->table, index);
 			return false;
 		}
-		if (meta->phase == PHASE_DOOMED)
+		if (meta->phase == CONN_PHASE_DOOMED)
 			state->doomed--;
 		if (meta->is_published) {
 			state->previous = state->table.entries[index].published;
@@ -124,12 +118,12 @@ void conn_state_seen(struct conn_state *state, const struct conn_record *record)
 	}
 	meta = &table->metas[index];
 	/* Told as closed and yet alive: remembered until it really closes, never told again. */
-	if (meta->phase == PHASE_TOMBSTONE) {
+	if (meta->phase == CONN_PHASE_TOMBSTONE) {
 		meta->seen = state->pass;
 		return;
 	}
-	if (meta->phase == PHASE_DOOMED) {
-		meta->phase = PHASE_LIVE;
+	if (meta->phase == CONN_PHASE_DOOMED) {
+		meta->phase = CONN_PHASE_LIVE;
 		state->doomed--;
 	}
 	meta->opened_ns = record->opened_ns;
@@ -146,19 +140,19 @@ static void judge_missed(struct conn_state *state, uint32_t index, uint64_t now_
 
 	if (meta->missed < MISSED_MAX)
 		meta->missed++;
-	if (meta->phase == PHASE_TOMBSTONE) {
+	if (meta->phase == CONN_PHASE_TOMBSTONE) {
 		if (now_ns - meta->opened_ns >= state->interval_ns)
 			conn_table_remove(&state->table, index);
 		return;
 	}
-	if (meta->phase != PHASE_LIVE || meta->missed < CONN_SUSPECT_PASSES ||
+	if (meta->phase != CONN_PHASE_LIVE || meta->missed < CONN_SUSPECT_PASSES ||
 	    now_ns - record->at_ns < CONN_INFER_AGE_NS)
 		return;
 	if (meta->missed < CONN_DOOM_PASSES) {
 		state->suspects++;
 		return;
 	}
-	meta->phase = PHASE_DOOMED;
+	meta->phase = CONN_PHASE_DOOMED;
 	state->doomed++;
 }
 
@@ -175,7 +169,7 @@ void conn_state_pass_end(struct conn_state *state, uint64_t now_ns)
 			continue;
 		if (meta->seen != state->pass)
 			judge_missed(state, index, now_ns);
-		if (meta->in_use && meta->phase == PHASE_LIVE) {
+		if (meta->in_use && meta->phase == CONN_PHASE_LIVE) {
 			live++;
 			old += meta->opened_ns <= state->mark_ns;
 		}
@@ -197,9 +191,9 @@ bool conn_state_infer_next(struct conn_state *state, uint64_t now_ns, struct con
 		struct conn_meta *meta = &state->table.metas[index];
 		struct conn_entry *entry = &state->table.entries[index];
 
-		if (!meta->in_use || meta->phase != PHASE_DOOMED)
+		if (!meta->in_use || meta->phase != CONN_PHASE_DOOMED)
 			continue;
-		meta->phase = PHASE_TOMBSTONE;
+		meta->phase = CONN_PHASE_TOMBSTONE;
 		state->doomed--;
 		state->counts.inferred++;
 		state->previous = entry->published;
@@ -234,7 +228,7 @@ int conn_state_active_next(struct conn_state *state, uint32_t *budget, struct co
 			return -EAGAIN;
 		(*budget)--;
 		state->active_at++;
-		if (!meta->in_use || meta->phase != PHASE_LIVE)
+		if (!meta->in_use || meta->phase != CONN_PHASE_LIVE)
 			continue;
 		totals = totals_of(&entry->record);
 		if (meta->is_published)
@@ -261,7 +255,7 @@ size_t conn_state_live_next(const struct conn_state *state, size_t slot, struct 
 		const struct conn_meta *meta = &table->metas[index];
 		const struct conn_entry *entry = &table->entries[index];
 
-		if (!meta->in_use || meta->phase != PHASE_LIVE)
+		if (!meta->in_use || meta->phase != CONN_PHASE_LIVE)
 			continue;
 		*view = (struct conn_view){
 			.record = &entry->record,

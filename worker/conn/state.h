@@ -30,6 +30,13 @@
 #define CONN_SUSPECT_PASSES 2
 #define CONN_DOOM_PASSES 5
 
+/* struct conn_meta.phase */
+enum conn_phase {
+	CONN_PHASE_LIVE = 0,
+	CONN_PHASE_DOOMED = 1,	  /* to be told as closed by inference */
+	CONN_PHASE_TOMBSTONE = 2, /* was told so */
+};
+
 struct conn_counts {
 	uint64_t closed;     /* close records, but for late ones; by all workers */
 	uint64_t inferred;   /* by all workers */

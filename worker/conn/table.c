@@ -76,6 +76,49 @@ uint32_t conn_table_find(const struct conn_table *table, uint64_t id)
 	return found ? found - 1 : CONN_TABLE_NONE;
 }
 
+bool conn_table_place(struct conn_table *table, uint32_t index, uint64_t id)
+{
+	struct conn_meta *meta;
+
+	if (index >= table->capacity || table->metas[index].in_use || table->metas[index].missed ||
+	    conn_table_find(table, id) != CONN_TABLE_NONE)
+		return false;
+	meta = &table->metas[index];
+	memset(meta, 0, sizeof(*meta));
+	meta->id = id;
+	meta->in_use = true;
+	table->slots[slot_of(table, id)] = index + 1;
+	table->used++;
+	if (index >= table->high)
+		table->high = index + 1;
+	return true;
+}
+
+bool conn_table_place_free(struct conn_table *table, uint32_t *last, uint32_t index)
+{
+	struct conn_meta *meta;
+
+	if (index >= table->capacity || table->metas[index].in_use || table->metas[index].missed)
+		return false;
+	meta = &table->metas[index];
+	/* In the chain: it cannot be put there again. A free entry's meta is zeroed when it is taken. */
+	meta->missed = 1;
+	meta->seen = CONN_TABLE_NONE;
+	if (*last == CONN_TABLE_NONE)
+		table->free = index;
+	else
+		table->metas[*last].seen = index;
+	*last = index;
+	if (index >= table->high)
+		table->high = index + 1;
+	return true;
+}
+
+uint32_t conn_table_next_free(const struct conn_table *table, uint32_t index)
+{
+	return index == CONN_TABLE_NONE ? table->free : table->metas[index].seen;
+}
+
 uint32_t conn_table_add(struct conn_table *table, uint64_t id)
 {
 	uint32_t index = table->free;

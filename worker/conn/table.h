@@ -55,6 +55,17 @@ uint32_t conn_table_find(const struct conn_table *table, uint64_t id);
 /* Adds an id that is not in yet; its meta is zeroed. CONN_TABLE_NONE: the table is full. */
 uint32_t conn_table_add(struct conn_table *table, uint64_t id);
 
+/*
+ * Puts a table back as it was, one that was never used: each entry at its index (its meta is
+ * zeroed but for what is the table's), then the free ones in the order of conn_table_next_free();
+ * together they are all indices below table->high. False for what no table can hold.
+ */
+bool conn_table_place(struct conn_table *table, uint32_t index, uint64_t id);
+bool conn_table_place_free(struct conn_table *table, uint32_t *last, uint32_t index);
+
+/* The free index behind one (CONN_TABLE_NONE: the first), or CONN_TABLE_NONE. */
+uint32_t conn_table_next_free(const struct conn_table *table, uint32_t index);
+
 /* Removes an entry; its index may be given to another. */
 void conn_table_remove(struct conn_table *table, uint32_t index);
 

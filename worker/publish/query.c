@@ -85,6 +85,10 @@ static enum query_error answer_request(struct json *json, struct query *query,
 	switch (query->request.op) {
 	case QUERY_OP_SNAPSHOT:
 		return answer_snapshot(json, query, source);
+	case QUERY_OP_RECORD:
+	case QUERY_OP_RECORD_END:
+		return query_record_answer(json, &query->request, &source->recordings,
+					   query->message);
 	case QUERY_OP_STATUS:
 		break;
 	}

@@ -7,6 +7,7 @@
  *       -> {"ok":true,"connections":[...],"more":TOKEN}   there are more: ask again with the
  *          same filter and the page; a page may be empty
  *   {"op":"status"} -> worker/status.h
+ *   {"op":"record"}, {"op":"record_end"} -> worker/publish/query_record.h
  *   else -> {"ok":false,"error":"bad_request|unknown_op|too_large|busy","message":"..."}
  *
  * Keys that an operation does not have are refused, so that a misspelt filter is not ignored.
@@ -22,6 +23,7 @@
 #include "worker/facts.h"
 #include "worker/metrics.h"
 #include "worker/publish/bus.h"
+#include "worker/publish/query_record.h"
 
 #include <stddef.h>
 #include <stdint.h>
@@ -46,6 +48,7 @@ struct query_source {
 	void (*update)(void *ctx);
 	struct metrics *metrics; /* query.* are counted here */
 	const struct worker_facts *facts;
+	struct query_recordings recordings;
 	uint64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 };
 

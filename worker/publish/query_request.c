@@ -28,6 +28,8 @@ static const struct {
 } ops[] = {
 	{"snapshot", QUERY_OP_SNAPSHOT, 1U << KEY_OP | 1U << KEY_FILTER | 1U << KEY_PAGE},
 	{"status", QUERY_OP_STATUS, 1U << KEY_OP},
+	{"record", QUERY_OP_RECORD, 1U << KEY_OP | 1U << KEY_PAGE},
+	{"record_end", QUERY_OP_RECORD_END, 1U << KEY_OP | 1U << KEY_PAGE},
 };
 
 const char *query_error_name(enum query_error error)
@@ -67,28 +69,32 @@ static uint32_t hash_text(const char *text)
 	return hash;
 }
 
-void query_page_format(char token[static QUERY_PAGE_BYTES + 1], size_t slot, uint32_t filter_hash)
+void query_page_format(char token[static QUERY_PAGE_BYTES + 1], size_t slot, uint32_t of)
 {
-	snprintf(token, QUERY_PAGE_BYTES + 1, "%016zx%08" PRIx32, slot, filter_hash);
+	snprintf(token, QUERY_PAGE_BYTES + 1, "%016zx%08" PRIx32, slot, of);
 }
 
-static bool parse_page(struct query_request *request, const char *token)
+/* Sets *slot and *of; false for what query_page_format() does not write. */
+static bool parse_page(const char *token, size_t *slot, uint32_t *of)
 {
-	char slot[QUERY_PAGE_SLOT_BYTES + 1] = {0};
+	char digits[QUERY_PAGE_SLOT_BYTES + 1] = {0};
 	char again[QUERY_PAGE_BYTES + 1];
 
 	if (strlen(token) != QUERY_PAGE_BYTES)
 		return false;
-	memcpy(slot, token, QUERY_PAGE_SLOT_BYTES);
-	request->slot = strtoul(slot, NULL, 16);
+	memcpy(digits, token, QUERY_PAGE_SLOT_BYTES);
+	*slot = strtoul(digits, NULL, 16);
+	*of = (uint32_t)strtoul(token + QUERY_PAGE_SLOT_BYTES, NULL, 16);
 	/* strtoul() is lenient about signs and ends: only what we would write is a token. */
-	query_page_format(again, request->slot, request->filter_hash);
+	query_page_format(again, *slot, *of);
 	return strcmp(token, again) == 0;
 }
 
 static enum query_error parse_snapshot(struct query_request *request, const char *filter,
 				       const char *page, char *message)
 {
+	uint32_t of;
+
 	if (!filter)
 		filter = "";
 	request->filter_hash = hash_text(filter);
@@ -97,8 +103,20 @@ static enum query_error parse_snapshot(struct query_request *request, const char
 		return QUERY_ERROR_BAD_REQUEST;
 	request->first_page = !page;
 	request->slot = 0;
-	if (page && !parse_page(request, page))
+	if (page && (!parse_page(page, &request->slot, &of) || of != request->filter_hash))
 		return bad(message, "the page is not one that was given for this filter");
+	return QUERY_ERROR_NONE;
+}
+
+static enum query_error parse_record(struct query_request *request, const char *page, char *message)
+{
+	request->first_page = !page;
+	request->slot = 0;
+	request->recording = 0;
+	if (!page && request->op == QUERY_OP_RECORD_END)
+		return bad(message, "\"page\" is missing");
+	if (page && !parse_page(page, &request->slot, &request->recording))
+		return bad(message, "the page is not one that was given");
 	return QUERY_ERROR_NONE;
 }
 
@@ -159,6 +177,8 @@ static enum query_error parse_tree(struct query_request *request, const cJSON *r
 	request->op = ops[op].op;
 	if (request->op == QUERY_OP_SNAPSHOT)
 		return parse_snapshot(request, texts[KEY_FILTER], texts[KEY_PAGE], message);
+	if (request->op == QUERY_OP_RECORD || request->op == QUERY_OP_RECORD_END)
+		return parse_record(request, texts[KEY_PAGE], message);
 	return QUERY_ERROR_NONE;
 }
 

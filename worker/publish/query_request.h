@@ -11,12 +11,15 @@
 #include <stddef.h>
 
 #define QUERY_PAGE_SLOT_BYTES 16
-#define QUERY_PAGE_BYTES 24 /* a page's token: 16 hex digits of a slot, 8 of a filter's hash */
+/* A page's token: 16 hex digits of a slot, 8 of a filter's hash or a recording's id. */
+#define QUERY_PAGE_BYTES 24
 #define QUERY_MESSAGE_BYTES 192
 
 enum query_op {
 	QUERY_OP_SNAPSHOT,
 	QUERY_OP_STATUS,
+	QUERY_OP_RECORD,
+	QUERY_OP_RECORD_END,
 };
 
 /* The contract's error words. */
@@ -31,8 +34,9 @@ enum query_error {
 struct query_request {
 	enum query_op op;
 	bool first_page; /* no token was given */
-	size_t slot;	 /* where the page begins */
+	size_t slot;	 /* where the page begins; of a recording: the byte */
 	uint32_t filter_hash;
+	uint32_t recording; /* its id */
 	struct filter filter;
 };
 
@@ -46,7 +50,7 @@ const char *query_error_name(enum query_error error);
 enum query_error query_request_parse(struct query_request *request, const char *text, size_t length,
 				     char message[static QUERY_MESSAGE_BYTES]);
 
-/* Writes the token of a page (QUERY_PAGE_BYTES and a NUL). */
-void query_page_format(char token[static QUERY_PAGE_BYTES + 1], size_t slot, uint32_t filter_hash);
+/* Writes the token of a page (QUERY_PAGE_BYTES and a NUL); of is the filter's hash, or the recording. */
+void query_page_format(char token[static QUERY_PAGE_BYTES + 1], size_t slot, uint32_t of);
 
 #endif

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Writes the seeds of fuzz_tape into the folder that is its only argument. They are made by the
+ * build because a tape carries the hash of the records' layout.
+ */
+#include "tests/unit/example_conn.h"
+#include "tests/unit/example_tape.h"
+
+#include <stdio.h>
+
+static int write_seed(const char *folder, const char *name, char kind, struct example_tape *tape)
+{
+	char path[512];
+	FILE *file;
+	bool written;
+
+	snprintf(path, sizeof(path), "%s/%s", folder, name);
+	file = fopen(path, "we");
+	if (!file) {
+		perror(path);
+		return -1;
+	}
+	written = fputc(kind, file) == kind &&
+		  fwrite(tape->bytes.text, tape->bytes.length, 1, file) == 1;
+	example_tape_free(tape);
+	return fclose(file) == 0 && written ? 0 : -1;
+}
+
+static void put_record(struct example_tape *tape, enum tape_type type, uint64_t id)
+{
+	struct conn_record record = example_record();
+
+	record.id = id;
+	if (type == TAPE_SEEN)
+		record.kind = RECORD_KIND_SNAPSHOT;
+	tape_put(&tape->writer, type, &record, sizeof(record));
+}
+
+static void put_cgroup(struct example_tape *tape)
+{
+	const struct cgroup_record record = {
+		.kind = RECORD_KIND_CGROUP,
+		.version = RECORD_VERSION,
+		.id = 99,
+		.path = "/system.slice/x.service",
+	};
+
+	tape_put(&tape->writer, TAPE_CGROUP, &record, sizeof(record));
+	tape_put_time(&tape->writer, TAPE_CGROUPS_FILLED, 1);
+}
+
+/* One of each input. */
+static void put_inputs(struct example_tape *tape)
+{
+	tape_put_tick(&tape->writer, 2000000000, 5, true);
+	put_record(tape, TAPE_CLOSE, 1);
+	put_cgroup(tape);
+	for (unsigned pass = 0; pass < 6; pass++) {
+		tape_put_pass_begin(&tape->writer, 2000000000 + pass * 2000000000ULL, 7);
+		if (pass < 2)
+			put_record(tape, TAPE_SEEN, 2 + pass);
+		tape_put_time(&tape->writer, TAPE_PASS_END, 3000000000 + pass * 2000000000ULL);
+		tape_put(&tape->writer, TAPE_ACTIVE_BEGIN, NULL, 0);
+		tape_put(&tape->writer, TAPE_ACTIVE_STEP, NULL, 0);
+	}
+	tape_put_flush(&tape->writer, 20000000000, true);
+	tape_end(&tape->writer);
+}
+
+static void put_state(struct example_tape *tape)
+{
+	const struct tape_state state = {.seq = 9, .pass = 3, .high = 3, .cgroups_filled = 1};
+	const uint32_t free_index = 1;
+
+	tape_put(&tape->writer, TAPE_STATE, &state, sizeof(state));
+	for (uint32_t index = 0; index < 3; index += 2) {
+		struct tape_state_conn conn = {
+			.index = index, .seen = 3, .is_published = 1, .record = example_record()};
+
+		conn.record.kind = RECORD_KIND_SNAPSHOT;
+		conn.record.id = 2 + index;
+		tape_put(&tape->writer, TAPE_STATE_CONN, &conn, sizeof(conn));
+	}
+	tape_put(&tape->writer, TAPE_STATE_FREE, &free_index, sizeof(free_index));
+}
+
+int main(int argc, char **argv)
+{
+	/* Behind the header and the configuration that fuzz_tape writes itself. */
+	struct example_tape rest = {.writer = {.put = example_tape_take, .entries = 1}};
+	struct example_tape whole;
+	int result;
+
+	if (argc != 2)
+		return 2;
+	rest.writer.ctx = &rest.bytes;
+	put_inputs(&rest);
+	result = write_seed(argv[1], "inputs", 1, &rest);
+	rest = (struct example_tape){
+		.writer = {.put = example_tape_take, .ctx = &rest.bytes, .entries = 1}};
+	put_state(&rest);
+	put_inputs(&rest);
+	result |= write_seed(argv[1], "state", 1, &rest);
+	example_tape_begin(&whole, "{\"state\":{\"max_connections\":64}}");
+	put_inputs(&whole);
+	result |= write_seed(argv[1], "whole", 2, &whole);
+	return result == 0 ? 0 : 1;
+}
