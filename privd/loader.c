@@ -208,7 +208,8 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 }
 
 /* An iterator's link; map is what it walks over, or NULL. */
-static struct bpf_link *attach_iterator(struct loader *loader, const char *name, const char *map)
+static struct bpf_link *attach_iterator(const struct loader *loader, const char *name,
+					const char *map)
 {
 	LIBBPF_OPTS(bpf_iter_attach_opts, options);
 	union bpf_iter_link_info info = {0};
@@ -246,7 +247,7 @@ int loader_attach(struct loader *loader)
 	return 0;
 }
 
-int loader_seed(struct loader *loader, const char *program)
+int loader_seed(const struct loader *loader, const char *program)
 {
 	struct bpf_link *link = attach_iterator(loader, program, NULL);
 	_cleanup_close_ int fd = -1;

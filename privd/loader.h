@@ -50,7 +50,7 @@ int loader_attach(struct loader *loader);
  * Runs a seeding program once: "seed_files" finds the sockets that exist already, with their
  * processes; "seed_orphans" the rest of this network namespace's. Returns 0 or -errno.
  */
-int loader_seed(struct loader *loader, const char *program);
+int loader_seed(const struct loader *loader, const char *program);
 
 /* A fresh pass of an iterator: a descriptor that is the caller's to close, or -errno. */
 int loader_iterate(const struct loader *loader, enum handoff_iterator what);

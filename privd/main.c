@@ -10,7 +10,9 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/options.h"
+#include "common/signals.h"
 #include "privd/confine.h"
+#include "privd/conntrack.h"
 #include "privd/loader.h"
 #include "privd/netns.h"
 #include "privd/perf_rings.h"
@@ -21,13 +23,11 @@
 #include <fcntl.h>
 #include <malloc.h>
 #include <pwd.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/signalfd.h>
 #include <sys/utsname.h>
 #include <unistd.h>
 
@@ -39,6 +39,7 @@ struct options {
 	const char *worker_user;
 	const char *privd_user;
 	const char *log_level;
+	bool no_nat;
 	enum accept_hook accept;
 	enum facts_store facts;
 	struct option_number ring_pages;
@@ -59,6 +60,7 @@ static const struct option_spec known[] = {
 	 .help = "auto, fexit, kprobe or none (auto)"},
 	{"facts", 0, OPTION_NAME, facts_store_names, AT(facts), .value = "STORE",
 	 .help = "auto, table or old, as before 5.12 (auto)"},
+	{"no-nat", 0, OPTION_FLAG, AT(no_nat), .help = "do not listen to connection tracking"},
 	{"log-level", 0, OPTION_TEXT, AT(log_level), .value = "LEVEL",
 	 .help = "error, warning, info or debug (info)"},
 	OPTIONS_DAEMON,
@@ -136,25 +138,14 @@ static int make_resume(size_t bytes)
 	return take_fd(&fd);
 }
 
-static int make_signal_fd(void)
+/* What is to be done in the root network namespace. */
+static int work_in_root(void *context)
 {
-	sigset_t signals;
-	int fd;
+	struct session_grants *grants = context;
 
-	sigemptyset(&signals);
-	sigaddset(&signals, SIGTERM);
-	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
-	if (sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
-		return -errno;
-	signal(SIGPIPE, SIG_IGN); /* the log's reader may go away */
-	fd = signalfd(-1, &signals, SFD_CLOEXEC);
-	return fd < 0 ? -errno : fd;
-}
-
-static int seed_orphans(void *context)
-{
-	return loader_seed(context, "seed_orphans");
+	if (grants->conntrack_fd != -ECANCELED)
+		grants->conntrack_fd = conntrack_open();
+	return loader_seed(grants->loader, "seed_orphans");
 }
 
 static int try_iterator(void *context)
@@ -174,23 +165,31 @@ static void add_hook(struct handoff_welcome *welcome, const char *feature, const
 }
 
 /* What this kernel gave, for the log and for the worker to tell. */
-static void describe(struct handoff_welcome *welcome, const struct loader *loader,
-		     const struct perf_rings *rings, bool keep_bpf)
+static void describe(struct session_grants *grants, bool keep_bpf)
 {
+	struct handoff_welcome *welcome = &grants->welcome;
+	const struct loader *loader = grants->loader;
+	const int conntrack_fd = grants->conntrack_fd;
+	char nat[HANDOFF_HOOK_NAME_BYTES] = "conntrack netlink";
 	struct utsname kernel = {0};
 
+	if (conntrack_fd < 0)
+		snprintf(nat, sizeof(nat), "none: %s",
+			 conntrack_fd == -ECANCELED ? "--no-nat" : strerror(-conntrack_fd));
 	uname(&kernel);
 	snprintf(welcome->kernel, sizeof(welcome->kernel), "%.*s", HANDOFF_KERNEL_BYTES - 1,
 		 kernel.release);
 	welcome->version = HANDOFF_VERSION;
 	welcome->abi = handoff_abi();
 	welcome->possible_cpus = loader->possible_cpus;
-	welcome->rings = rings->count;
+	welcome->rings = grants->rings->count;
+	welcome->conntracks = conntrack_fd >= 0;
 	add_hook(welcome, "state", "tp_btf/inet_sock_set_state");
 	add_hook(welcome, "destroy", "tp_btf/tcp_destroy_sock");
 	add_hook(welcome, "accept", accept_hook_names[loader->accept]);
 	add_hook(welcome, "facts", facts_store_names[loader->store]);
 	add_hook(welcome, "snapshot", "iter/bpf_map_elem");
+	add_hook(welcome, "nat", nat);
 	add_hook(welcome, "capability", keep_bpf ? "CAP_BPF" : "none");
 }
 
@@ -210,7 +209,7 @@ static int load_failure(int error)
 
 /* Loads, opens, attaches and seeds; returns -1, or an exit code. */
 static int start_tracing(const struct options *options, struct loader *loader,
-			 struct perf_rings *rings)
+			 struct perf_rings *rings, struct session_grants *grants)
 {
 	struct features features;
 	int error = features_read(&features);
@@ -241,14 +240,14 @@ static int start_tracing(const struct options *options, struct loader *loader,
 	if (error)
 		log_warning("connections that are open already stay without their process: %s",
 			    strerror(-error));
-	error = netns_run_in_root(seed_orphans, loader);
+	error = netns_run_in_root(work_in_root, grants);
 	if (error == NETNS_LOST)
 		return EXIT_CODE_FAILURE;
 	if (error == -EACCES) {
 		log_warning(
 			"/proc/1/ns/net may not be opened (it takes CAP_SYS_PTRACE): taking my own "
 			"network namespace for the root one");
-		error = seed_orphans(loader);
+		error = work_in_root(grants);
 	}
 	if (error)
 		log_warning("open connections that no process holds are not listed: %s",
@@ -290,17 +289,17 @@ int main(int argc, char **argv)
 	if (listen_fd < 0)
 		return EXIT_CODE_FAILURE;
 	close(directory);
-	signal_fd = make_signal_fd();
+	signal_fd = signals_open();
 	notify_fd = notify_open();
 	/* Before 5.11 maps count against this limit. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);
 
-	code = start_tracing(&options, &loader, &rings);
-	if (code >= 0)
-		return code;
-
 	grants.loader = &loader;
 	grants.rings = &rings;
+	grants.conntrack_fd = options.no_nat ? -ECANCELED : -EACCES;
+	code = start_tracing(&options, &loader, &rings, &grants);
+	if (code >= 0)
+		return code;
 	grants.page_bytes = (size_t)sysconf(_SC_PAGESIZE);
 	grants.resume_bytes = handoff_resume_bytes(loader.possible_cpus);
 	grants.resume_fd = make_resume(grants.resume_bytes);
@@ -309,7 +308,7 @@ int main(int argc, char **argv)
 		return EXIT_CODE_FAILURE;
 	}
 	keep_bpf = confine_needs_bpf_capability(try_iterator, &loader);
-	describe(&grants.welcome, &loader, &rings, keep_bpf);
+	describe(&grants, keep_bpf);
 
 	malloc_trim(0); /* what libbpf needed to load; nothing is allocated from here on */
 	error = confine_drop_identity(privd.uid, privd.gid, keep_bpf);

@@ -100,12 +100,14 @@ static int on_grants(const struct session_grants *grants, struct session *sessio
 		{HANDOFF_GRANT_STAGE, loader->stage_fd, sizeof(struct snapshot_stage), 1},
 		{HANDOFF_GRANT_RESUME, grants->resume_fd, grants->resume_bytes, 1},
 	};
-	struct handoff_empty end = {0};
+	struct handoff_empty conntrack = {0}, end = {0};
 	int error = 0;
 
 	for (size_t i = 0; !error && i < sizeof(maps) / sizeof(maps[0]); i++)
 		error = grant_map(grants, session, maps[i].type, maps[i].fd, maps[i].value_bytes,
 				  maps[i].count);
+	if (!error && grants->conntrack_fd >= 0)
+		error = answer(session, &conntrack, HANDOFF_GRANT_CONNTRACK, grants->conntrack_fd);
 	for (unsigned i = 0; !error && i < grants->rings->count; i++) {
 		struct handoff_grant_ring ring = {
 			.cpu = grants->rings->rings[i].cpu,

@@ -18,6 +18,7 @@ struct session_grants {
 	const struct perf_rings *rings;
 	int resume_fd;
 	size_t resume_bytes;
+	int conntrack_fd; /* or why there is none, -errno; -ECANCELED: it is not wanted */
 	size_t page_bytes;
 	struct handoff_welcome welcome; /* filled in but for its header */
 };

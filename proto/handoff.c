@@ -14,7 +14,7 @@
 _Static_assert(sizeof(struct handoff_header) == 8, "header");
 _Static_assert(sizeof(struct handoff_hello) == 24, "hello");
 _Static_assert(offsetof(struct handoff_hello, abi) == 16, "hello");
-_Static_assert(sizeof(struct handoff_welcome) == 32 + 8 * 64 + 64, "welcome");
+_Static_assert(sizeof(struct handoff_welcome) == 40 + 8 * 64 + 64, "welcome");
 _Static_assert(sizeof(struct handoff_refused) == 8 + 96, "refused");
 _Static_assert(sizeof(struct handoff_grant) == 24, "grant");
 _Static_assert(sizeof(struct handoff_grant_ring) == 16, "ring");
@@ -57,6 +57,8 @@ const struct handoff_row handoff_table[] = {
 	 "each program's runs that the kernel skipped"},
 	{HANDOFF_GRANT_STAGE, GRANT, 1, HANDOFF_TO_WORKER, GREETED, true, "GRANT_STAGE",
 	 "the frozen array in which a snapshot's records are put, to be mapped for reading"},
+	{HANDOFF_GRANT_CONNTRACK, EMPTY, 1, HANDOFF_TO_WORKER, GREETED, true, "GRANT_CONNTRACK",
+	 "a netlink socket with the kernel's events of address translation, to be received from"},
 };
 
 const size_t handoff_table_count = sizeof(handoff_table) / sizeof(handoff_table[0]);

@@ -13,7 +13,8 @@
  *                              <--  WELCOME {version, abi, cpus, hooks}  or  REFUSED {reason}
  *   GRANTS                     -->
  *                              <--  GRANT_BATCHES, GRANT_COUNTERS, GRANT_STAGE, GRANT_RESUME (one
- *                                   fd each), GRANT_RING (one fd each, one per online CPU),
+ *                                   fd each), GRANT_CONNTRACK (one fd) where the kernel tells of
+ *                                   translation, GRANT_RING (one fd each, one per online CPU),
  *                                   GRANTS_END
  *   ITERATE {what}             -->
  *                              <--  ITERATOR (one fd)  or  REFUSED {reason}
@@ -53,6 +54,7 @@ enum handoff_type {
 	HANDOFF_PING = 12,
 	HANDOFF_PONG = 13,
 	HANDOFF_GRANT_STAGE = 14,
+	HANDOFF_GRANT_CONNTRACK = 15,
 };
 
 enum handoff_direction {
@@ -100,7 +102,9 @@ struct handoff_welcome {
 	uint32_t possible_cpus; /* values in the batches' and counters' arrays */
 	uint64_t abi;
 	uint32_t rings;	     /* GRANT_RING messages to come */
+	uint32_t conntracks; /* GRANT_CONNTRACK messages to come: 0 or 1 */
 	uint32_t hook_count; /* of hooks */
+	uint32_t pad0;
 	struct handoff_hook hooks[HANDOFF_HOOKS_MAX];
 	char kernel[HANDOFF_KERNEL_BYTES]; /* uname release */
 };
@@ -110,7 +114,7 @@ struct handoff_refused {
 	char reason[HANDOFF_REASON_BYTES]; /* NUL-terminated text */
 };
 
-/* HANDOFF_GRANTS, HANDOFF_GRANTS_END and HANDOFF_PING have no body. */
+/* GRANTS, GRANT_CONNTRACK, GRANTS_END and PING have no body. */
 struct handoff_empty {
 	struct handoff_header header;
 };

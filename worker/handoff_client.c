@@ -219,6 +219,8 @@ static const char *welcome_fault(const struct handoff_welcome *welcome)
 		return "number of CPUs out of range";
 	if (welcome->rings == 0 || welcome->rings > welcome->possible_cpus)
 		return "number of rings out of range";
+	if (welcome->conntracks > 1)
+		return "number of netlink sockets out of range";
 	if (welcome->hook_count > HANDOFF_HOOKS_MAX)
 		return "number of hooks out of range";
 	if (!text_is_terminated(welcome->kernel, sizeof(welcome->kernel)))
@@ -316,11 +318,26 @@ static int map_ring(const struct handoff_grant_ring *grant, struct handoff_grant
 	if (ring->memory == MAP_FAILED)
 		return -errno;
 	grants->ring_count++;
-	ring->fd = fcntl(fd, F_DUPFD_CLOEXEC, HANDOFF_FD_BASE);
+	ring->fd = fcntl(fd, F_DUPFD_CLOEXEC, HANDOFF_FD_RINGS);
 	return ring->fd < 0 ? -errno : 0;
 }
 
-/* Takes one grant; its descriptor is closed again, the mapping is what is kept. */
+/* The number that the sandbox's rule names, or no socket at all. */
+static int place_conntrack(struct handoff_grants *grants, int fd)
+{
+	const int placed = fcntl(fd, F_DUPFD_CLOEXEC, HANDOFF_FD_CONNTRACK);
+
+	if (placed < 0)
+		return -errno;
+	if (placed != HANDOFF_FD_CONNTRACK) {
+		close(placed);
+		return -EBUSY;
+	}
+	grants->conntrack_fd = placed;
+	return 0;
+}
+
+/* Takes one grant; its descriptor is closed again, the mapping or the placed copy is what is kept. */
 static int take_grant(struct handoff_grants *grants, const struct handoff_welcome *welcome,
 		      const union packet *packet, int fd, const char **fault)
 {
@@ -352,6 +369,12 @@ static int take_grant(struct handoff_grants *grants, const struct handoff_welcom
 			return -EPROTO;
 		}
 		return map_ring(&packet->ring, grants, fd, fault);
+	case HANDOFF_GRANT_CONNTRACK:
+		if (welcome->conntracks == 0) {
+			*fault = "was not promised";
+			return -EPROTO;
+		}
+		return place_conntrack(grants, fd);
 	default:
 		*fault = "not a grant";
 		return -EPROTO;
@@ -362,8 +385,8 @@ static int take_grant(struct handoff_grants *grants, const struct handoff_welcom
 static int receive_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
 			  struct handoff_grants *grants)
 {
-	/* Four arrays, the rings, and the end. */
-	const uint32_t messages = 4 + welcome->rings + 1;
+	/* Four arrays, the netlink socket, the rings, and the end. */
+	const uint32_t messages = 4 + welcome->conntracks + welcome->rings + 1;
 	const char *fault;
 
 	for (uint32_t i = 0; i < messages; i++) {
@@ -382,7 +405,7 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 		if (fault)
 			return violation(client, packet.header.type, fault);
 		if (result < 0) {
-			log_error("%s: cannot be mapped: %s", handoff_name(packet.header.type),
+			log_error("%s: cannot be taken: %s", handoff_name(packet.header.type),
 				  strerror(-result));
 			return broken(client, result);
 		}
@@ -390,7 +413,8 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 	if (!(client->session.seen & (1U << HANDOFF_GRANTS_END)))
 		return violation(client, HANDOFF_GRANTS_END, "did not come");
 	if (!grants->batches.memory || !grants->counters.memory || !grants->stage.memory ||
-	    !grants->resume.memory || grants->ring_count != welcome->rings)
+	    !grants->resume.memory || grants->ring_count != welcome->rings ||
+	    (grants->conntrack_fd >= 0) != (welcome->conntracks == 1))
 		return violation(client, HANDOFF_GRANTS_END, "came before all grants");
 	return 0;
 }
@@ -400,8 +424,10 @@ int handoff_client_grants(struct handoff_client *client, const struct handoff_we
 {
 	int result;
 
-	memset(grants, 0, sizeof(*grants));
-	grants->possible_cpus = welcome->possible_cpus;
+	*grants = (struct handoff_grants){
+		.possible_cpus = welcome->possible_cpus,
+		.conntrack_fd = -1,
+	};
 	grants->rings = calloc(welcome->rings, sizeof(*grants->rings));
 	if (!grants->rings)
 		return -ENOMEM;
@@ -436,7 +462,9 @@ void handoff_grants_fini(struct handoff_grants *grants)
 			close(grants->rings[i].fd);
 	}
 	free(grants->rings);
-	memset(grants, 0, sizeof(*grants));
+	if (grants->conntrack_fd >= 0)
+		close(grants->conntrack_fd);
+	*grants = (struct handoff_grants){.conntrack_fd = -1};
 }
 
 int handoff_client_iterate(struct handoff_client *client, enum handoff_iterator what)

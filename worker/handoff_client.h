@@ -4,8 +4,8 @@
  * comes back is judged by handoff_check() and then by value; the first thing that is wrong is
  * logged in one line, ends the session, and every later call fails at once.
  *
- * The socket and the rings' descriptors are kept at numbers from HANDOFF_FD_BASE up: the sandbox
- * lets nng's threads write below that only (worker/seccomp_rules.h).
+ * privd's socket and the descriptors that it hands out are kept at numbers from HANDOFF_FD_BASE up: the
+ * sandbox lets nng's threads write below that only (worker/seccomp_rules.h).
  */
 #ifndef SOCKWARDEN_WORKER_HANDOFF_CLIENT_H
 #define SOCKWARDEN_WORKER_HANDOFF_CLIENT_H
@@ -18,6 +18,8 @@
 #include <stdint.h>
 
 #define HANDOFF_FD_BASE 512
+#define HANDOFF_FD_CONNTRACK 514 /* exactly: the sandbox lets it be received from, nothing else */
+#define HANDOFF_FD_RINGS 515	 /* from here up */
 
 /* An answer that takes longer counts as a dead privd. */
 #define HANDOFF_ANSWER_TIMEOUT_MS 1500
@@ -43,7 +45,7 @@ struct handoff_ring {
 	size_t data_bytes; /* a power of two */
 };
 
-/* Everything that the worker is given; all of it is mapped. */
+/* Everything that the worker is given; all of it is mapped, but for the netlink socket. */
 struct handoff_grants {
 	struct handoff_array batches;  /* struct conn_batch, read-only */
 	struct handoff_array counters; /* struct conn_counters, read-only */
@@ -52,6 +54,7 @@ struct handoff_grants {
 	struct handoff_ring *rings;
 	uint32_t ring_count;
 	uint32_t possible_cpus;
+	int conntrack_fd; /* HANDOFF_FD_CONNTRACK, or -1: there is none */
 };
 
 /*

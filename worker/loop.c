@@ -7,7 +7,6 @@
 #include "worker/publish/query.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -40,7 +39,6 @@ struct loop {
 	struct query_source source;
 	struct meta_events meta;
 	int epoll_fd;
-	int signal_fd;
 	uint64_t now_ns;
 	uint64_t wall_offset_ns;
 	uint64_t started_ns;
@@ -125,19 +123,6 @@ static long recordings_read(void *ctx, uint32_t id, uint64_t offset, uint8_t *by
 			      loop->now_ns, over);
 }
 
-int loop_block_signals(void)
-{
-	sigset_t set;
-
-	/* A write to a closed socket or beyond a limit is an error to handle, not the end. */
-	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR)
-		return -errno;
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
-	return sigprocmask(SIG_BLOCK, &set, NULL) < 0 ? -errno : 0;
-}
-
 static int watch(struct loop *loop, int fd, uint32_t wake)
 {
 	struct epoll_event event = {.events = EPOLLIN, .data.u32 = wake};
@@ -158,17 +143,12 @@ static int watch_data(struct loop *loop)
 
 static int open_descriptors(struct loop *loop)
 {
-	sigset_t set;
 	int result;
 
-	sigemptyset(&set);
-	sigaddset(&set, SIGTERM);
-	sigaddset(&set, SIGINT);
 	loop->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
-	loop->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
-	if (loop->epoll_fd < 0 || loop->signal_fd < 0)
+	if (loop->epoll_fd < 0)
 		return -errno;
-	result = watch(loop, loop->signal_fd, WAKE_SIGNAL);
+	result = watch(loop, loop->parts.signal_fd, WAKE_SIGNAL);
 	if (result == 0)
 		result = watch(loop, loop->parts.client->fd, WAKE_PRIVD);
 	return result;
@@ -183,7 +163,6 @@ int loop_new(struct loop **loop, const struct loop_parts *parts)
 		return -ENOMEM;
 	made->parts = *parts;
 	made->epoll_fd = -1;
-	made->signal_fd = -1;
 	made->source = (struct query_source){
 		.ctx = made,
 		.refresh = source_refresh,
@@ -219,8 +198,6 @@ void loop_free(struct loop *loop)
 	query_free(loop->query);
 	if (loop->epoll_fd >= 0)
 		close(loop->epoll_fd);
-	if (loop->signal_fd >= 0)
-		close(loop->signal_fd);
 	free(loop);
 }
 
@@ -281,7 +258,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 
 	switch (wake) {
 	case WAKE_SIGNAL:
-		if (read(loop->signal_fd, &info, sizeof(info)) == sizeof(info))
+		if (read(loop->parts.signal_fd, &info, sizeof(info)) == sizeof(info))
 			loop->stop = true;
 		break;
 	case WAKE_PRIVD:

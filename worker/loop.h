@@ -22,11 +22,9 @@ struct loop_parts {
 	const struct handoff_grants *grants;
 	struct bus *bus;
 	struct pipeline *pipeline;
+	int signal_fd;		    /* of what ends the loop: common/signals.h */
 	struct worker_facts *facts; /* uptime, health and privd's state are kept up to date here */
 };
-
-/* The signals that end the loop are to be blocked with this before the first thread starts. */
-int loop_block_signals(void);
 
 /* Opens what the loop waits on, before the lock. 0 and the caller owns *loop, or -errno (logged). */
 int loop_new(struct loop **loop, const struct loop_parts *parts);

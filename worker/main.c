@@ -19,6 +19,7 @@
 #include "common/log.h"
 #include "common/notify.h"
 #include "common/options.h"
+#include "common/signals.h"
 #include "worker/confine.h"
 #include "worker/facts.h"
 #include "worker/handoff_client.h"
@@ -78,6 +79,7 @@ struct worker {
 	struct bus *bus;
 	struct pipeline *pipeline;
 	struct loop *loop;
+	int signal_fd;
 	int notify_fd;
 };
 
@@ -118,6 +120,8 @@ static void raise_descriptor_limit(void)
 		setrlimit(RLIMIT_NOFILE, &limit);
 	}
 }
+
+_Static_assert(SECCOMP_FD_CONNTRACK == HANDOFF_FD_CONNTRACK, "the filter's rule names its number");
 
 /* The numbers that the filter's rules name. */
 static int place_notify(struct worker *worker)
@@ -211,6 +215,7 @@ static int open_everything(struct worker *worker)
 		.config = &worker->config,
 		.client = &worker->client,
 		.grants = &worker->grants,
+		.signal_fd = worker->signal_fd,
 		.facts = &worker->facts,
 	};
 
@@ -233,7 +238,9 @@ static int start(struct worker *worker)
 	if (confine_identity(worker->options.user) < 0)
 		return EXIT_CODE_PRIVILEGE;
 	code = load_config(worker);
-	if (code == 0 && loop_block_signals() < 0)
+	/* Before the first thread, for all of them. */
+	worker->signal_fd = signals_open();
+	if (code == 0 && worker->signal_fd < 0)
 		code = EXIT_CODE_FAILURE;
 	if (code == 0)
 		code = connect_privd(worker);

@@ -44,6 +44,7 @@ const struct syscall_rule seccomp_rules[] = {
 	 "answers of privd, with an iterator's descriptor",
 	 1,
 	 {IS(0, SECCOMP_FD_PRIVD)}},
+	{CALL(recvmsg), "events of address translation", 1, {IS(0, SECCOMP_FD_CONNTRACK)}},
 	{CALL(sendto),
 	 "tells systemd's socket, and no other address, how it goes",
 	 2,

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <sched.h>
 #include <signal.h>
@@ -110,6 +111,14 @@ DEADLY(fcntl_setown, SYS_fcntl, stage->plain_fd, F_SETOWN, stage->other_pid)
 DEADLY(write_to_ring, SYS_write, stage->ring_fd, "x", 1)
 DEADLY(write_beyond_32_bits, SYS_write, (1ULL << 32) | (unsigned)stage->plain_fd, "x", 1)
 DEADLY(sendmsg_to_privd, SYS_sendmsg, SECCOMP_FD_PRIVD, &message, 0)
+DEADLY(sendmsg_to_netlink, SYS_sendmsg, SECCOMP_FD_CONNTRACK, &message, 0)
+DEADLY(sendto_netlink, SYS_sendto, SECCOMP_FD_CONNTRACK, "x", 1, 0, NULL, 0)
+DEADLY(sendmmsg_to_netlink, SYS_sendmmsg, SECCOMP_FD_CONNTRACK, &message, 1, 0)
+DEADLY(write_to_netlink, SYS_write, SECCOMP_FD_CONNTRACK, "x", 1)
+DEADLY(writev_to_netlink, SYS_writev, SECCOMP_FD_CONNTRACK, &vector, 1)
+DEADLY(setsockopt_of_netlink, SYS_setsockopt, SECCOMP_FD_CONNTRACK, SOL_NETLINK,
+       NETLINK_ADD_MEMBERSHIP, &limit, 4)
+DEADLY(bind_netlink, SYS_bind, SECCOMP_FD_CONNTRACK, &address, sizeof(address))
 DEADLY(sendto_privd, SYS_sendto, SECCOMP_FD_PRIVD, "x", 1, 0, NULL, 0)
 DEADLY(sendto_address, SYS_sendto, SECCOMP_FD_NOTIFY, "x", 1, 0, &address, sizeof(address))
 DEADLY(sendmmsg, SYS_sendmmsg, stage->plain_fd, &message, 1, 0)
@@ -166,6 +175,17 @@ static bool may_ask_privd(const struct stage *stage)
 	/* The other end sends everything back. */
 	return write(SECCOMP_FD_PRIVD, "hello", 5) == 5 &&
 	       recvmsg(SECCOMP_FD_PRIVD, &received, 0) == 5 && memcmp(answer, "hello", 5) == 0;
+}
+
+/* Nothing was asked, so nothing is there; but asking is not deadly. */
+static bool may_receive_from_netlink(const struct stage *stage)
+{
+	char bytes[16];
+	struct iovec into = {bytes, sizeof(bytes)};
+	struct msghdr received = {.msg_iov = &into, .msg_iovlen = 1};
+
+	(void)stage;
+	return recvmsg(SECCOMP_FD_CONNTRACK, &received, MSG_DONTWAIT) < 0 && errno == EAGAIN;
 }
 
 static bool may_tell_systemd(const struct stage *stage)
@@ -267,6 +287,13 @@ const struct attempt attempts[] = {
 	NO(write_to_ring),
 	NO(write_beyond_32_bits),
 	NO(sendmsg_to_privd),
+	NO(sendmsg_to_netlink),
+	NO(sendto_netlink),
+	NO(sendmmsg_to_netlink),
+	NO(write_to_netlink),
+	NO(writev_to_netlink),
+	NO(setsockopt_of_netlink),
+	NO(bind_netlink),
 	NO(sendto_privd),
 	NO(sendto_address),
 	NO(sendmmsg),
@@ -293,6 +320,7 @@ const struct attempt attempts[] = {
 	YES(may_allocate),
 	YES(may_protect),
 	YES(may_ask_privd),
+	YES(may_receive_from_netlink),
 	YES(may_tell_systemd),
 	YES(may_read_and_send),
 	YES(may_draw_random),

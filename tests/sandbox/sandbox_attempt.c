@@ -6,13 +6,14 @@
  * sandbox_attempt --list: "kill NAME" or "work NAME" for each.
  */
 #include "common/log.h"
+#include "common/signals.h"
 #include "tests/sandbox/attempts.h"
 #include "worker/confine.h"
-#include "worker/loop.h"
 #include "worker/publish/bus.h"
 #include "worker/seccomp_rules.h"
 
 #include <fcntl.h>
+#include <linux/netlink.h>
 #include <pwd.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -80,7 +81,7 @@ static void echo(const int *ends)
 /* What the worker has when it locks itself; false if something of it cannot be made. */
 static bool set_stage(struct stage *stage)
 {
-	int privd[2], plain[2], notify[2], ring;
+	int privd[2], plain[2], notify[2], netlink, ring;
 	const struct rlimit limit = {4096, 4096};
 
 	if (setrlimit(RLIMIT_NOFILE, &limit) < 0 && getuid() == 0)
@@ -95,12 +96,14 @@ static bool set_stage(struct stage *stage)
 	ring = memfd_create("ring", MFD_CLOEXEC);
 	if (ring < 0 || ftruncate(ring, 4096) < 0)
 		return false;
+	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	stage->plain_fd = plain[0];
-	stage->ring_fd = SECCOMP_FD_NOTIFY + 1;
+	stage->ring_fd = SECCOMP_FD_CONNTRACK + 1;
 	stage->file = file;
 	stage->page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return stage->page != MAP_FAILED && place(privd[0], SECCOMP_FD_PRIVD) &&
-	       place(notify[0], SECCOMP_FD_NOTIFY) && place(ring, stage->ring_fd);
+	       place(notify[0], SECCOMP_FD_NOTIFY) && place(netlink, SECCOMP_FD_CONNTRACK) &&
+	       place(ring, stage->ring_fd);
 }
 
 int main(int argc, char **argv)
@@ -121,7 +124,7 @@ int main(int argc, char **argv)
 		return START_FAILED;
 	}
 	log_init("sandbox_attempt", LOG_LEVEL_WARNING);
-	if (!prepare_directory(argv[2]) || confine_identity(USER) < 0 || loop_block_signals() < 0 ||
+	if (!prepare_directory(argv[2]) || confine_identity(USER) < 0 || signals_open() < 0 ||
 	    !set_stage(&stage) || confine_files(argv[2], &abi) < 0 ||
 	    bus_open(&bus, argv[2], 16) < 0 || confine_lock() < 0) {
 		perror("sandbox_attempt: start");

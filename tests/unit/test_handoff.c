@@ -15,7 +15,7 @@ static const enum handoff_state states[] = {
 /* No header, parts of one, every length of the table, one beside each, and the limits. */
 static const size_t lengths[] = {
 	0,   1,	  7,   8,   9,	 15,  16,  17,	23,  24,   25,
-	103, 104, 105, 335, 336, 337, 607, 608, 609, 1024, 1025,
+	103, 104, 105, 335, 336, 337, 615, 616, 617, 1024, 1025,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -168,7 +168,7 @@ Test(handoff, names_the_reason_of_a_refusal_by_its_errno)
 	cr_assert_eq(check(&session, &message, 24, 1, HANDOFF_TO_PRIVD), -EBADF);
 	message_init(&message, HANDOFF_PING, sizeof(struct handoff_empty));
 	cr_assert_eq(check(&session, &message, 8, 0, HANDOFF_TO_PRIVD), -EPROTO);
-	message_init(&message, HANDOFF_GRANT_STAGE + 1, sizeof(struct handoff_empty));
+	message_init(&message, HANDOFF_GRANT_CONNTRACK + 1, sizeof(struct handoff_empty));
 	cr_assert_eq(check(&session, &message, 8, 0, HANDOFF_TO_PRIVD), -ENOMSG);
 }
 
@@ -200,8 +200,8 @@ Test(handoff, lets_the_worker_send_no_descriptor)
 
 Test(handoff, has_one_sound_row_for_each_type)
 {
-	cr_assert_eq(handoff_table_count, HANDOFF_GRANT_STAGE);
-	for (unsigned type = HANDOFF_HELLO; type <= HANDOFF_GRANT_STAGE; type++) {
+	cr_assert_eq(handoff_table_count, HANDOFF_GRANT_CONNTRACK);
+	for (unsigned type = HANDOFF_HELLO; type <= HANDOFF_GRANT_CONNTRACK; type++) {
 		const struct handoff_row *row = handoff_row(type);
 		struct handoff_header header;
 
@@ -221,7 +221,7 @@ Test(handoff, has_one_sound_row_for_each_type)
 			cr_assert(&handoff_table[i] == row || handoff_table[i].type != type);
 	}
 	cr_assert_null(handoff_row(0));
-	cr_assert_null(handoff_row(HANDOFF_GRANT_STAGE + 1));
+	cr_assert_null(handoff_row(HANDOFF_GRANT_CONNTRACK + 1));
 	cr_assert_str_eq(handoff_name(0), "unknown");
 }
 

@@ -80,6 +80,7 @@ struct offer {
 	unsigned ring_count;
 	bool no_end;
 	bool no_descriptor; /* the first ring comes without one */
+	unsigned conntracks;
 	bool end_first;
 };
 
@@ -122,6 +123,14 @@ static void say_end(void)
 	say(&end, sizeof(end), -1);
 }
 
+static void say_conntrack(int fd)
+{
+	struct handoff_empty grant;
+
+	handoff_header_init(&grant.header, HANDOFF_GRANT_CONNTRACK);
+	say(&grant, sizeof(grant), fd);
+}
+
 static void say_offer(const struct offer *offer)
 {
 	const int array_fd = memory_fd(STAGE_PAGES * PAGE);
@@ -132,6 +141,8 @@ static void say_offer(const struct offer *offer)
 		say_end();
 	for (unsigned i = 0; i < ARRAYS; i++)
 		say(&offer->arrays[i], sizeof(offer->arrays[i]), array_fd);
+	for (unsigned i = 0; i < offer->conntracks; i++)
+		say_conntrack(array_fd);
 	for (unsigned i = 0; i < offer->ring_count; i++)
 		say(&offer->rings[i], sizeof(offer->rings[i]),
 		    i == 0 && offer->no_descriptor ? -1 : ring_fd);
@@ -164,11 +175,39 @@ Test(handoff_client, takes_what_was_promised_and_maps_it)
 	cr_expect_eq(grants.ring_count, CPUS);
 	cr_expect_eq(grants.rings[1].cpu, 1);
 	cr_expect_eq(grants.rings[0].data_bytes, RING_PAGES * PAGE);
-	cr_expect_geq(grants.rings[0].fd, HANDOFF_FD_BASE);
+	cr_expect_geq(grants.rings[0].fd, HANDOFF_FD_RINGS);
+	cr_expect_eq(grants.conntrack_fd, -1);
 	cr_expect_eq(((struct conn_batch *)grants.batches.memory)->len, 0);
 	((struct handoff_resume *)grants.resume.memory)->closed = 1;
 	cr_expect_eq(client.session.state, HANDOFF_STATE_SERVING);
 	handoff_grants_fini(&grants);
+}
+
+Test(handoff_client, places_the_netlink_socket_at_the_number_of_the_sandbox)
+{
+	struct offer offer = good_offer();
+	struct handoff_grants grants;
+
+	offer.welcome.conntracks = offer.conntracks = 1;
+	cr_assert_eq(take_offer(&offer, &grants), 0);
+	cr_expect_eq(grants.conntrack_fd, HANDOFF_FD_CONNTRACK);
+	cr_expect_eq(fcntl(HANDOFF_FD_CONNTRACK, F_GETFD), FD_CLOEXEC);
+	handoff_grants_fini(&grants);
+	cr_expect_eq(fcntl(HANDOFF_FD_CONNTRACK, F_GETFD), -1);
+	cr_expect_eq(grants.conntrack_fd, -1);
+}
+
+Test(handoff_client, takes_no_netlink_socket_where_its_number_is_taken)
+{
+	const int other = memory_fd(1);
+	struct offer offer = good_offer();
+	struct handoff_grants grants;
+
+	cr_assert_eq(dup3(other, HANDOFF_FD_CONNTRACK, O_CLOEXEC), HANDOFF_FD_CONNTRACK);
+	close(other);
+	offer.welcome.conntracks = offer.conntracks = 1;
+	cr_expect_eq(take_offer(&offer, &grants), -EBUSY);
+	close(HANDOFF_FD_CONNTRACK);
 }
 
 Test(handoff_client, says_hello_with_version_and_abi_and_nothing_else)
@@ -310,6 +349,24 @@ static void end_first(struct offer *o)
 	o->end_first = true;
 }
 
+static void many_conntracks(struct offer *o)
+{
+	o->welcome.conntracks = 2;
+}
+static void conntrack_missing(struct offer *o)
+{
+	o->welcome.conntracks = 1;
+}
+static void conntrack_not_promised(struct offer *o)
+{
+	o->conntracks = 1;
+}
+static void conntrack_twice(struct offer *o)
+{
+	o->welcome.conntracks = 1;
+	o->conntracks = 2;
+}
+
 #define CASE(function)              \
 	{                           \
 #function, function \
@@ -319,14 +376,40 @@ static const struct {
 	const char *name;
 	void (*change)(struct offer *offer);
 } wrong_offers[] = {
-	CASE(other_version),	CASE(other_abi),    CASE(no_cpus),	     CASE(many_cpus),
-	CASE(no_rings),		CASE(many_hooks),   CASE(rings_beyond_cpus), CASE(endless_kernel),
-	CASE(endless_hook),	CASE(wrong_header), CASE(padded_header),     CASE(unknown_type),
-	CASE(wrong_direction),	CASE(other_value),  CASE(other_count),	     CASE(small_stride),
-	CASE(odd_stride),	CASE(huge_stride),  CASE(small_map),	     CASE(no_map),
-	CASE(array_twice),	CASE(odd_pages),    CASE(no_pages),	     CASE(many_pages),
-	CASE(cpu_out_of_range), CASE(cpu_twice),    CASE(ring_missing),	     CASE(ring_too_many),
-	CASE(no_descriptor),	CASE(end_first),
+	CASE(other_version),
+	CASE(other_abi),
+	CASE(no_cpus),
+	CASE(many_cpus),
+	CASE(no_rings),
+	CASE(many_hooks),
+	CASE(rings_beyond_cpus),
+	CASE(endless_kernel),
+	CASE(endless_hook),
+	CASE(wrong_header),
+	CASE(padded_header),
+	CASE(unknown_type),
+	CASE(wrong_direction),
+	CASE(other_value),
+	CASE(other_count),
+	CASE(small_stride),
+	CASE(odd_stride),
+	CASE(huge_stride),
+	CASE(small_map),
+	CASE(no_map),
+	CASE(array_twice),
+	CASE(odd_pages),
+	CASE(no_pages),
+	CASE(many_pages),
+	CASE(cpu_out_of_range),
+	CASE(cpu_twice),
+	CASE(ring_missing),
+	CASE(ring_too_many),
+	CASE(no_descriptor),
+	CASE(end_first),
+	CASE(many_conntracks),
+	CASE(conntrack_missing),
+	CASE(conntrack_not_promised),
+	CASE(conntrack_twice),
 };
 
 static unsigned open_descriptors(void)
