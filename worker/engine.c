@@ -83,18 +83,20 @@ static void send_events(struct engine *engine)
 	metric[METRIC_PUBLISH_RECORDS] += message.records;
 }
 
-/* The path of a record's control group, asking for new ones if that was not just done. */
-static const char *cgroup_of(struct engine *engine, const struct conn_record *record)
+/* Looks a view's control group up, asking for new ones if that was not just done. */
+static void find_cgroup(struct engine *engine, struct conn_view *view)
 {
 	const uint64_t now_ns = engine->events.now_ns;
-	const char *path = cgroups_path(&engine->cgroups, record->cgroup_id);
+	const uint64_t id = view->record->cgroup_id;
+	const struct cgroups_entry *entry = cgroups_find(&engine->cgroups, id);
 
-	if (path || record->cgroup_id == 0 || !cgroups_is_due(&engine->cgroups, now_ns))
-		return path;
-	engine->sink.ask_cgroups(engine->sink.ctx);
-	path = cgroups_path(&engine->cgroups, record->cgroup_id);
-	engine_cgroups_filled(engine, now_ns);
-	return path;
+	if (!entry && id != 0 && cgroups_is_due(&engine->cgroups, now_ns)) {
+		engine->sink.ask_cgroups(engine->sink.ctx);
+		entry = cgroups_find(&engine->cgroups, id);
+		engine_cgroups_filled(engine, now_ns);
+	}
+	view->cgroup = entry ? entry->path : NULL;
+	view->container = entry && entry->container[0] != '\0' ? entry->container : NULL;
 }
 
 /* Whether the configuration wants it told. What is not still counts in the books. */
@@ -115,7 +117,7 @@ static void publish(struct engine *engine, struct conn_view *view)
 		engine->metrics->value[METRIC_CONN_EXCLUDED] += view->closed;
 		return;
 	}
-	view->cgroup = cgroup_of(engine, view->record);
+	find_cgroup(engine, view);
 	if (conn_events_add(&engine->events, view) == -ENOSPC) {
 		send_events(engine);
 		conn_events_add(&engine->events, view);
@@ -223,7 +225,7 @@ size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *vi
 	while (next != 0 && !is_told(engine, view->record))
 		next = conn_state_live_next(&engine->state, next, view);
 	if (next != 0)
-		view->cgroup = cgroup_of(engine, view->record);
+		find_cgroup(engine, view);
 	return next;
 }
 

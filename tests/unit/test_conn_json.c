@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/json_scan.h"
 #include "tests/unit/example_conn.h"
+#include "worker/intake/container.h"
 #include "worker/publish/conn_json.h"
 
 #include <cjson/cJSON.h>
@@ -100,7 +101,7 @@ Test(conn_json, writes_container_inference_and_process_zero)
 	struct conn_record record = example_record();
 	struct conn_view view = example_view(&record);
 
-	view.cgroup = "/docker/0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
+	view.container = "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef";
 	view.inferred = true;
 	record.uid = 0;
 	record.pid_source = RECORD_PID_ACCEPT;
@@ -124,8 +125,14 @@ Test(conn_json, makes_byte_counts_above_two_to_the_53_strings)
 Test(conn_json, survives_any_name_and_any_byte_and_stays_within_its_bound)
 {
 	char cgroup[RECORD_CGROUP_PATH_BYTES];
+	char container[CONTAINER_ID_BYTES];
 	struct conn_record record;
-	struct conn_view view = {.record = &record, .cgroup = cgroup, .closed = true};
+	struct conn_view view = {
+		.record = &record,
+		.cgroup = cgroup,
+		.container = container,
+		.closed = true,
+	};
 	size_t longest = 0;
 
 	for (unsigned byte = 1; byte < 256; byte++) {
@@ -135,13 +142,15 @@ Test(conn_json, survives_any_name_and_any_byte_and_stays_within_its_bound)
 		record.pid_source = RECORD_PID_LISTENER;
 		memset(cgroup, (int)byte, sizeof(cgroup) - 1);
 		cgroup[sizeof(cgroup) - 1] = '\0';
+		memset(container, (int)byte, sizeof(container) - 1);
+		container[sizeof(container) - 1] = '\0';
 		length = write_view(&view);
 		if (length > longest)
 			longest = length;
 	}
 	cr_expect_leq(longest, CONN_JSON_BYTES_MAX);
-	/* 255 + 16 bytes at six each: the bound is not idle. */
-	cr_expect_geq(longest, 6 * 271);
+	/* 255 + 127 + 16 bytes at six each: the bound is not idle. */
+	cr_expect_geq(longest, 6 * 398);
 }
 
 Test(conn_json, is_read_back_by_a_general_parser)

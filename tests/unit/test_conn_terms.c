@@ -7,7 +7,6 @@
 #include <errno.h>
 #include <netinet/tcp.h>
 
-#define ID64 "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef"
 #define ESTABLISHED RECORD_ESTABLISHED
 #define OUT RECORD_DIRECTION_OUTGOING
 #define IN RECORD_DIRECTION_INCOMING
@@ -86,37 +85,6 @@ Test(conn_terms, gives_no_reason_while_a_connection_lives)
 	record.tcp_state = TCP_SYN_SENT;
 	cr_expect_null(conn_close_reason(&view));
 	cr_expect_null(conn_failure(&view));
-}
-
-Test(conn_terms, finds_the_container_in_a_control_groups_name)
-{
-	static const struct {
-		const char *cgroup;
-		size_t offset; /* of the id; 0: there is none */
-	} cases[] = {
-		{NULL, 0},
-		{"", 0},
-		{"/", 0},
-		{"/system.slice/x.service", 0},
-		{"/system.slice/docker-" ID64 ".scope", 21},
-		{"/kubepods.slice/cri-containerd-" ID64 ".scope", 31},
-		{"/kubepods.slice/crio-" ID64 ".scope", 21},
-		{"/machine.slice/libpod-" ID64 ".scope", 22},
-		{"/docker/" ID64, 8},
-		{"/docker/" ID64 "0", 0},
-		{"/docker/" ID64 "/inner", 0},
-		{"/system.slice/docker-" ID64 ".slice", 0},
-		{"/system.slice/dicker-" ID64 ".scope", 0},
-		{"/docker/g123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdef", 0},
-		{"/docker/0123456789ABCDEF0123456789abcdef0123456789abcdef0123456789abcdef", 0},
-	};
-
-	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-		const char *id = conn_container(cases[i].cgroup);
-		const char *expected = cases[i].offset ? cases[i].cgroup + cases[i].offset : NULL;
-
-		cr_expect_eq(id, expected, "%s", cases[i].cgroup);
-	}
 }
 
 Test(conn_terms, knows_when_both_ends_are_this_host)

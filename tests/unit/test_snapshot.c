@@ -168,13 +168,13 @@ Test(cgroups, paths_are_found_by_id_and_replaced_by_newer_ones)
 {
 	struct cgroup_record record = group(7);
 
-	cr_expect_null(cgroups_path(&cgroups, 7));
+	cr_expect_null(cgroups_find(&cgroups, 7));
 	cr_expect(cgroups_put(&cgroups, &record));
-	cr_expect_str_eq(cgroups_path(&cgroups, 7), "/group-7");
+	cr_expect_str_eq(cgroups_find(&cgroups, 7)->path, "/group-7");
 	strcpy(record.path, "/renamed");
 	cr_expect(cgroups_put(&cgroups, &record));
-	cr_expect_str_eq(cgroups_path(&cgroups, 7), "/renamed");
-	cr_expect_null(cgroups_path(&cgroups, 0), "0 is no group");
+	cr_expect_str_eq(cgroups_find(&cgroups, 7)->path, "/renamed");
+	cr_expect_null(cgroups_find(&cgroups, 0), "0 is no group");
 }
 
 Test(cgroups, malformed_records_are_refused)
@@ -202,15 +202,15 @@ Test(cgroups, more_groups_than_places_push_out_the_oldest_of_their_set)
 
 	for (uint64_t id = 1; id <= 20000; id++) {
 		const struct cgroup_record record = group(id);
-		const char *path;
+		const struct cgroups_entry *entry;
 
 		cr_assert(cgroups_put(&cgroups, &record));
-		path = cgroups_path(&cgroups, id);
-		cr_assert_not_null(path);
-		cr_assert_str_eq(path, record.path);
+		entry = cgroups_find(&cgroups, id);
+		cr_assert_not_null(entry);
+		cr_assert_str_eq(entry->path, record.path);
 	}
 	for (uint64_t id = 1; id <= 20000; id++)
-		found += cgroups_path(&cgroups, id) != NULL;
+		found += cgroups_find(&cgroups, id) != NULL;
 	cr_expect_leq(found, CGROUPS_SETS * CGROUPS_WAYS);
 	cr_expect_geq(found, CGROUPS_SETS * CGROUPS_WAYS * 9 / 10);
 }
@@ -222,7 +222,7 @@ Test(cgroups, an_unknown_group_asks_for_a_fill_at_most_every_100_ms)
 	cr_expect(cgroups_is_due(&cgroups, start), "never filled");
 	cgroups_filled(&cgroups, start);
 	cr_expect_not(cgroups_is_due(&cgroups, start + NS_PER_S), "nothing is missing");
-	cgroups_path(&cgroups, 99);
+	cgroups_find(&cgroups, 99);
 	cr_expect_not(cgroups_is_due(&cgroups, start + 99 * NS_PER_MS));
 	cr_expect(cgroups_is_due(&cgroups, start + 100 * NS_PER_MS));
 }

@@ -25,6 +25,7 @@ struct conn_view {
 	const struct conn_record *record;
 	const struct conn_totals *previous; /* as last published; NULL: never, delta = total */
 	const char *cgroup;		    /* path, NUL-terminated; NULL: not known */
+	const char *container;		    /* its id, NUL-terminated; NULL: none is known */
 	bool closed;
 	bool inferred; /* closed without a close record */
 };

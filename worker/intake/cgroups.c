@@ -41,10 +41,11 @@ bool cgroups_put(struct cgroups *cgroups, const struct cgroup_record *record)
 	}
 	entry->id = record->id;
 	memcpy(entry->path, record->path, sizeof(entry->path));
+	container_id_of(entry->path, entry->container);
 	return true;
 }
 
-const char *cgroups_path(struct cgroups *cgroups, uint64_t id)
+const struct cgroups_entry *cgroups_find(struct cgroups *cgroups, uint64_t id)
 {
 	const struct cgroups_entry *entry;
 
@@ -53,7 +54,7 @@ const char *cgroups_path(struct cgroups *cgroups, uint64_t id)
 	entry = find(cgroups, id);
 	if (!entry)
 		cgroups->wanted = true;
-	return entry ? entry->path : NULL;
+	return entry;
 }
 
 bool cgroups_is_due(const struct cgroups *cgroups, uint64_t now_ns)

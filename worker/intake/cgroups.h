@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Control group ids to paths: a cache of fixed size, filled from the cgroups iterator's records.
- * Sets of eight: what is put into a full set takes the place of the set's oldest. An id that
- * is not in it makes it want to be filled again, at most every 100 ms.
+ * Control group ids to paths, and to the container that a path is of: a cache of fixed size, filled
+ * from the cgroups iterator's records. Sets of eight: what is put into a full set takes the place of
+ * the set's oldest. An id that is not in it makes it want to be filled again, at most every 100 ms.
  */
 #ifndef SOCKWARDEN_WORKER_INTAKE_CGROUPS_H
 #define SOCKWARDEN_WORKER_INTAKE_CGROUPS_H
 
 #include "proto/record.h"
+#include "worker/intake/container.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -16,8 +17,9 @@
 #define CGROUPS_WAYS 8
 
 struct cgroups_entry {
-	uint64_t id; /* 0: empty */
-	char path[RECORD_CGROUP_PATH_BYTES];
+	uint64_t id;			     /* 0: empty */
+	char path[RECORD_CGROUP_PATH_BYTES]; /* NUL-terminated */
+	char container[CONTAINER_ID_BYTES];  /* of path; empty: none */
 };
 
 struct cgroups {
@@ -33,8 +35,8 @@ struct cgroups {
 /* Puts one record in; false if it is malformed. */
 bool cgroups_put(struct cgroups *cgroups, const struct cgroup_record *record);
 
-/* The path of a group, NUL-terminated and good until the next put, or NULL (always for id 0). */
-const char *cgroups_path(struct cgroups *cgroups, uint64_t id);
+/* What is known of a group, good until the next put; NULL: nothing (always for id 0). */
+const struct cgroups_entry *cgroups_find(struct cgroups *cgroups, uint64_t id);
 
 /* Shall it be filled now? To be followed by cgroups_filled() when that was tried. */
 bool cgroups_is_due(const struct cgroups *cgroups, uint64_t now_ns);

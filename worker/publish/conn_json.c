@@ -4,6 +4,7 @@
 #include "worker/publish/conn_terms.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 /* A number, or null for 0, which stands for a fact that is not known. */
 static void write_known(struct json *json, uint64_t value)
@@ -26,7 +27,6 @@ static void write_process(struct json *json, const struct conn_view *view)
 {
 	const struct conn_record *record = view->record;
 	const char *source = conn_pid_source(record);
-	const char *container;
 
 	if (!source) {
 		JSON_TEXT(json, ",\"pid\":null,\"comm\":null,\"uid\":null,\"pid_source\":null,"
@@ -52,9 +52,8 @@ static void write_process(struct json *json, const struct conn_view *view)
 	JSON_TEXT(json, ",\"cgroup\":");
 	json_string(json, view->cgroup, strnlen(view->cgroup, RECORD_CGROUP_PATH_BYTES));
 	JSON_TEXT(json, ",\"container\":");
-	container = conn_container(view->cgroup);
-	if (container)
-		json_string(json, container, CONN_CONTAINER_ID_BYTES);
+	if (view->container)
+		json_string(json, view->container, strlen(view->container));
 	else
 		JSON_TEXT(json, "null");
 }

@@ -10,7 +10,7 @@
 #include "worker/conn/view.h"
 
 /* No connection is longer, whatever its record holds (a path of 255 bytes that are all escaped). */
-#define CONN_JSON_BYTES_MAX 3072
+#define CONN_JSON_BYTES_MAX 4096
 
 /*
  * Appends the object. wall_offset_ns is CLOCK_REALTIME - CLOCK_MONOTONIC, which makes a record's

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The words in which a connection is told, and the facts that follow from its record: why it
- * ended, how long it was, whose container it is. JSON and filter expressions both take them from
- * here, so that what is printed is what can be asked for.
+ * ended, how long it was. JSON and filter expressions both take them from here, so that what is
+ * printed is what can be asked for.
  */
 #ifndef SOCKWARDEN_WORKER_PUBLISH_CONN_TERMS_H
 #define SOCKWARDEN_WORKER_PUBLISH_CONN_TERMS_H
@@ -12,8 +12,6 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define CONN_CONTAINER_ID_BYTES 64
 
 /* "outgoing", "incoming", "unknown". */
 const char *conn_direction(const struct conn_record *record);
@@ -41,11 +39,5 @@ void conn_delta(const struct conn_view *view, struct conn_totals *delta);
 
 /* Length of comm, without its NUL. */
 size_t conn_comm_length(const struct conn_record *record);
-
-/*
- * The container's id (CONN_CONTAINER_ID_BYTES hex digits, not terminated) in the last component of
- * a control group's path, as Docker, containerd, CRI-O and Podman name it; NULL if there is none.
- */
-const char *conn_container(const char *cgroup);
 
 #endif

@@ -120,9 +120,7 @@ static bool take_process(struct filter_value *value, enum field field, const str
 	} else if (field == FIELD_CGROUP) {
 		take_text(value, known ? view->cgroup : NULL);
 	} else if (field == FIELD_CONTAINER) {
-		value->text = known ? conn_container(view->cgroup) : NULL;
-		value->known = value->text != NULL;
-		value->length = CONN_CONTAINER_ID_BYTES;
+		take_text(value, known ? view->container : NULL);
 	} else {
 		return false;
 	}
