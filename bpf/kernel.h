@@ -52,6 +52,13 @@ enum tcp_state {
 	TCP_NEW_SYN_RECV = 12,
 };
 
+/* The values, and whether there are such, are the running kernel's. */
+enum cgroup_subsys_id {
+	pids_cgrp_id = 1,
+	memory_cgrp_id = 2,
+	cpu_cgrp_id = 3,
+};
+
 #pragma clang attribute push(__attribute__((preserve_access_index)), apply_to = record)
 
 struct in6_addr {
@@ -151,12 +158,23 @@ struct kernfs_node___rcu {
 	struct kernfs_node *__parent; /* since 6.15 */
 };
 
+struct cgroup_root {
+	int hierarchy_id; /* 0: the default (v2) hierarchy */
+};
+
 struct cgroup {
 	struct kernfs_node *kn;
+	int level; /* 0: the hierarchy's root */
+	struct cgroup_root *root;
+};
+
+struct cgroup_subsys_state {
+	struct cgroup *cgroup;
 };
 
 struct css_set {
 	struct cgroup *dfl_cgrp;
+	struct cgroup_subsys_state *subsys[16]; /* by enum cgroup_subsys_id */
 };
 
 typedef struct {

@@ -10,6 +10,9 @@
 #include "bpf/facts.h"
 #include "bpf/lock.h"
 
+/* Set by the loader where controllers may have hierarchies of their own: cgroup v1, or both. */
+const volatile bool cgroup_v1 SEC(".rodata.cgroup") = false;
+
 #define CGROUP_LEVELS 10
 #define CGROUP_NAME_BYTES 128
 
@@ -61,12 +64,58 @@ static __always_inline struct kernfs_node *kernfs_parent(struct kernfs_node *nod
 	return BPF_CORE_READ(node, parent);
 }
 
+/* Zero for what is in the v2 hierarchy. */
+static __always_inline u64 cgroup_hierarchy(struct cgroup *cgroup)
+{
+	struct cgroup_root *root = READ(cgroup, root);
+
+	return READ(root, hierarchy_id);
+}
+
+/* The group of a controller, unless that is in the v2 hierarchy or the process at its root. */
+static __always_inline struct cgroup *cgroup_of_controller(struct css_set *css_set, u64 controller)
+{
+	struct cgroup_subsys_state **states = __builtin_preserve_access_index(&css_set->subsys[0]);
+	struct cgroup_subsys_state *state;
+	struct cgroup *cgroup;
+
+#ifdef CONN_OLD_KERNEL
+	bpf_probe_read_kernel(&state, sizeof(state), states + controller);
+#else
+	state = states[controller];
+#endif
+	cgroup = READ(state, cgroup);
+	return READ(cgroup, level) && cgroup_hierarchy(cgroup) ? cgroup : NULL;
+}
+
+/*
+ * The group that tells where a process belongs. With cgroup v1 most processes are at the root of the
+ * v2 hierarchy, if there is one, and so are those of containers: their runtimes make a group in every
+ * controller's hierarchy. systemd makes one for each service that has its tasks and memory accounted
+ * for, which is its default.
+ */
+static __always_inline struct cgroup *cgroup_of(struct css_set *css_set)
+{
+	struct cgroup *cgroup = NULL;
+
+#define TRY(controller)                                                               \
+	if (!cgroup && bpf_core_enum_value_exists(enum cgroup_subsys_id, controller)) \
+	cgroup = cgroup_of_controller(css_set,                                        \
+				      bpf_core_enum_value(enum cgroup_subsys_id, controller))
+	if (cgroup_v1) {
+		TRY(pids_cgrp_id);
+		TRY(memory_cgrp_id);
+		TRY(cpu_cgrp_id);
+	}
+#undef TRY
+	return cgroup ?: READ(css_set, dfl_cgrp);
+}
+
 /* Notes the path of a control group. Returns 0, or 1 if there was no room to put it together. */
-static __noinline int cgroup_note(struct task_struct *task, u64 id)
+static __noinline int cgroup_note(struct kernfs_node *node, u64 id)
 {
 	struct kernfs_node *levels[CGROUP_LEVELS] = {};
 	struct cgroup_scratch *scratch;
-	struct kernfs_node *node;
 	u32 zero = 0, depth = 0, at = 0, room = RECORD_CGROUP_PATH_BYTES - 1;
 
 	scratch = bpf_map_lookup_elem(&cgroup_scratch, &zero);
@@ -76,7 +125,6 @@ static __noinline int cgroup_note(struct task_struct *task, u64 id)
 	scratch->record.kind = RECORD_KIND_CGROUP;
 	scratch->record.version = RECORD_VERSION;
 	scratch->record.id = id;
-	node = BPF_CORE_READ(task, cgroups, dfl_cgrp, kn);
 	for (u32 i = 0; i < CGROUP_LEVELS; i++) {
 		struct kernfs_node *parent = node ? kernfs_parent(node) : NULL;
 		long length;
@@ -115,14 +163,14 @@ static __noinline int cgroup_note(struct task_struct *task, u64 id)
 	return 0;
 }
 
-static __always_inline void cgroup_see(struct task_struct *task, u64 id)
+static __always_inline void cgroup_see(struct kernfs_node *node, u64 id)
 {
 	u32 zero = 0;
 	u64 *last = bpf_map_lookup_elem(&last_cgroup, &zero);
 
 	if (!last || *last == id)
 		return;
-	if (bpf_map_lookup_elem(&cgroups, &id) || cgroup_note(task, id) == 0)
+	if (bpf_map_lookup_elem(&cgroups, &id) || cgroup_note(node, id) == 0)
 		*last = id;
 }
 
@@ -144,16 +192,19 @@ static __always_inline void process_of(struct process *process, struct task_stru
 	struct task_struct *leader = READ(task, group_leader);
 	const struct cred *cred = READ(task, cred);
 	struct css_set *css_set = READ(task, cgroups);
-	struct cgroup *cgroup = READ(css_set, dfl_cgrp);
+	struct cgroup *cgroup = cgroup_of(css_set);
 	struct kernfs_node *node = READ(cgroup, kn);
 	u64 cgroup_id = READ(node, id);
 
+	/* Each hierarchy counts its groups by itself; none comes near 2^48. */
+	if (cgroup_v1)
+		cgroup_id ^= cgroup_hierarchy(cgroup) << 48;
 	process->pid = READ(task, tgid);
 	process->uid = READ(cred, uid.val);
 	process->start_ns = READ(leader, start_boottime);
 	process->cgroup_id = cgroup_id;
 	read_comm(process->comm, leader);
-	cgroup_see(task, cgroup_id);
+	cgroup_see(node, cgroup_id);
 }
 
 static __always_inline void process_of_current(struct process *process)

@@ -5,7 +5,9 @@
 #include <bpf/libbpf.h>
 
 #include <errno.h>
+#include <linux/magic.h>
 #include <stddef.h>
+#include <sys/vfs.h>
 
 const char *const facts_store_names[] = {"auto", "table", "old", NULL};
 const char *const accept_hook_names[] = {"auto", "fexit", "kprobe", "none", NULL};
@@ -20,6 +22,17 @@ static int function_arguments(const struct btf *btf, const char *name)
 		return -ENOENT;
 	type = btf__type_by_id(btf, btf__type_by_id(btf, (unsigned)id)->type);
 	return btf_vlen(type);
+}
+
+/*
+ * As systemd and the container runtimes decide it (systemd's CGROUP_DELEGATION.md): where v2 rules
+ * alone it is mounted right there, otherwise a tmpfs is, which holds the controllers' mount points.
+ */
+static bool has_cgroup_v1(void)
+{
+	struct statfs about;
+
+	return statfs("/sys/fs/cgroup", &about) == 0 && about.f_type == TMPFS_MAGIC;
 }
 
 int features_read(struct features *features)
@@ -37,6 +50,7 @@ int features_read(struct features *features)
 	features->cookies = function_arguments(btf, "bpf_get_socket_ptr_cookie") >= 0;
 	arguments = function_arguments(btf, "inet_csk_accept");
 	features->accept_args = arguments == 4 || arguments == 2 ? (unsigned)arguments : 0;
+	features->cgroup_v1 = has_cgroup_v1();
 	btf__free(btf);
 	return 0;
 }

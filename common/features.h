@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the running kernel offers to the connection programs, read from its BTF, which says which
- * functions it has and what they take. The loader still tries: a kernel may refuse what it has.
+ * functions it has and what they take; and how it was set up. The loader still tries: a kernel may
+ * refuse what it has.
  */
 #ifndef SOCKWARDEN_COMMON_FEATURES_H
 #define SOCKWARDEN_COMMON_FEATURES_H
@@ -26,6 +27,7 @@ enum accept_hook {
 struct features {
 	bool cookies;	      /* tracing programs can ask for sockets' cookies (5.12) */
 	unsigned accept_args; /* arguments of inet_csk_accept: 4, 2 (6.10); 0: not traceable */
+	bool cgroup_v1; /* /sys/fs/cgroup holds v1 hierarchies, with or without v2 beside them */
 };
 
 /* Returns 0, or -ENOENT where the kernel has no BTF, or another -errno. */

@@ -81,7 +81,8 @@ static struct bpf_object *open_object(const struct candidate *candidate)
 }
 
 /* Sets sizes and constants, and leaves out what this candidate does not use. */
-static int prepare(struct bpf_object *object, const struct candidate *candidate, unsigned cpus)
+static int prepare(struct bpf_object *object, const struct candidate *candidate,
+		   const struct loader *loader)
 {
 	struct bpf_program *program;
 	struct bpf_map *map;
@@ -101,13 +102,17 @@ static int prepare(struct bpf_object *object, const struct candidate *candidate,
 
 		if (strcmp(name, "batches") == 0 || strcmp(name, "counters") == 0 ||
 		    strcmp(name, "rings") == 0) {
-			error = bpf_map__set_max_entries(map, cpus);
+			error = bpf_map__set_max_entries(map, loader->possible_cpus);
 			if (error)
 				return error;
 		} else if (strcmp(name, ".rodata.accept") == 0) {
 			const bool hooked = candidate->accept != ACCEPT_NONE;
 
 			error = bpf_map__set_initial_value(map, &hooked, sizeof(hooked));
+			if (error)
+				return error;
+		} else if (strcmp(name, ".rodata.cgroup") == 0) {
+			error = bpf_map__set_initial_value(map, &loader->cgroup_v1, sizeof(bool));
 			if (error)
 				return error;
 		}
@@ -155,7 +160,7 @@ static int try_candidate(struct loader *loader, const struct candidate *candidat
 	loader->object = open_object(candidate);
 	if (!loader->object)
 		return -errno;
-	error = prepare(loader->object, candidate, loader->possible_cpus);
+	error = prepare(loader->object, candidate, loader);
 	if (!error)
 		error = bpf_object__load(loader->object);
 	if (!error) {
@@ -186,6 +191,7 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 	if (cpus < 1 || cpus > RECORD_CPUS_MAX)
 		return -E2BIG;
 	loader->possible_cpus = (unsigned)cpus;
+	loader->cgroup_v1 = features->cgroup_v1;
 	libbpf_set_print(print_debug);
 	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
 		const struct candidate *candidate = &candidates[i];

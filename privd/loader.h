@@ -26,6 +26,7 @@ struct loader {
 	enum facts_store store;
 	enum accept_hook accept;
 	unsigned possible_cpus;
+	bool cgroup_v1; /* as in struct features */
 	int batches_fd;
 	int counters_fd;
 	int stage_fd;

@@ -190,6 +190,7 @@ static void describe(struct session_grants *grants, bool keep_bpf)
 	add_hook(welcome, "facts", facts_store_names[loader->store]);
 	add_hook(welcome, "snapshot", "iter/bpf_map_elem");
 	add_hook(welcome, "nat", nat);
+	add_hook(welcome, "cgroup", loader->cgroup_v1 ? "v1" : "v2");
 	add_hook(welcome, "capability", keep_bpf ? "CAP_BPF" : "none");
 }
 

@@ -94,7 +94,7 @@ struct conn_record {
 	__u64 at_ns;	 /* CLOCK_MONOTONIC: when this record was written */
 	__u64 sent_bytes;   /* payload that the peer acknowledged */
 	__u64 recv_bytes;   /* payload that arrived in order */
-	__u64 cgroup_id;    /* of the process, in the default (v2) hierarchy */
+	__u64 cgroup_id;    /* of the process; its hierarchy's number (0: v2) in the top 16 bits */
 	__u64 start_ns;	    /* CLOCK_BOOTTIME: start of the process */
 	__u32 sent_packets; /* tcp_sock.segs_out: segments, those without payload included */
 	__u32 recv_packets; /* tcp_sock.segs_in */

@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Whose connection it is: servers with workers, connections older than the tracer, namespaces."""
-import os
 import pathlib
 import socket
 
 from harness.netns import join
 from harness.scale import program, scaled
 from harness.sockets import (anyone, connect, facts, incoming, key_of, listen, outgoing, own_facts,
-                             process_comm, receive_end, receive_exactly, sent_and_received, ss,
+                             receive_end, receive_exactly, sent_and_received, ss,
                              start_program)
 
 
@@ -209,27 +208,3 @@ def test_active_connections_are_told_with_deltas_that_add_up(tracer, box):
     for report in reports[:-1]:
         assert report["close_reason"] is None and report["state"] == "active"
         assert report["duration_ns"] is not None and facts(report) == own_facts()
-
-
-def test_a_cgroup_is_told_by_its_path(tracer, box):
-    root = next((path for path in ("/sys/fs/cgroup/unified", "/sys/fs/cgroup")
-                 if os.path.exists(f"{path}/cgroup.procs")), None)
-    assert root, "no cgroup2 hierarchy is mounted"
-    group = pathlib.Path(root) / f"sw-test-{os.getpid()}"
-    group.mkdir()
-    listener = listen(box, "127.0.0.1", 7700)
-    try:
-        client = box.start(
-            "/bin/bash", "-c", f"echo $$ > {group}/cgroup.procs; exec 3<>/dev/tcp/127.0.0.1/7700;"
-            " cat <&3; exec 3>&-")
-        server, _ = listener.accept()
-        name = process_comm(client.pid)
-        server.close()
-        client.wait(10)
-        connection, = tracer.events.wait_closed(outgoing(box, 7700))
-        assert connection["pid"] == client.pid and connection["comm"] == name == "bash"
-        assert connection["cgroup"] == f"/{group.name}"
-        assert connection["container"] is None
-    finally:
-        listener.close()
-        group.rmdir()

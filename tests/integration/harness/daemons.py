@@ -115,13 +115,15 @@ class Tracer:
 
     _count = 0
 
-    def __init__(self, directory, config=None, privd_options=(), worker_options=()):
+    def __init__(self, directory, config=None, privd_options=(), worker_options=(),
+                 privd_prefix=()):
         Tracer._count += 1
         self.directory = pathlib.Path(directory)  # logs and configuration
         self.runtime_dir = pathlib.Path(f"/run/sockwarden-test-{os.getpid()}-{Tracer._count}")
         self.config = {"publish.interval_s": 1, **(config or {})}
         self.privd_options = list(privd_options)
         self.worker_options = list(worker_options)
+        self.privd_prefix = list(privd_prefix)  # a command that becomes privd
         self.privd = None
         self.worker = None
         self.events = None
@@ -151,8 +153,8 @@ class Tracer:
     def start_privd(self, environment=None, wait=True, log="privd.log"):
         self.privd = Daemon(
             "privd",
-            [binary("privd/sockwarden-privd"), "--runtime-dir", str(self.runtime_dir),
-             *self.privd_options],
+            [*self.privd_prefix, binary("privd/sockwarden-privd"), "--runtime-dir",
+             str(self.runtime_dir), *self.privd_options],
             self.directory / log, environment)
         if wait:
             self.privd.wait_log(r"\bready\b", 20)

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Control groups of our own, in either kind of hierarchy, and a tracer that finds that kind."""
+import pathlib
+import subprocess
+
+# What stands at /sys/fs/cgroup tells programs which kind rules (systemd's CGROUP_DELEGATION.md).
+SEEN_BY_PRIVD = {
+    "v1": "mount -t tmpfs cgroup /sys/fs/cgroup && mkdir /sys/fs/cgroup/pids"
+          " && mount -t cgroup -o pids cgroup /sys/fs/cgroup/pids",
+    "v2": "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+}
+MOUNT = {"v1": ("cgroup", "pids"), "v2": ("cgroup2", "rw")}
+
+
+def privd_prefix(kind):
+    """What privd is started by, so that it finds this kind of hierarchy and no other."""
+    return ["unshare", "--mount", "bash", "-c", f'{SEEN_BY_PRIVD[kind]} && exec "$@"', "bash"]
+
+
+class Hierarchy:
+    """The v2 hierarchy, or that of v1's controller "pids", mounted at a place of ours."""
+
+    def __init__(self, kind, directory):
+        self.kind = kind
+        self.root = pathlib.Path(directory)
+        self.root.mkdir()
+        self._groups = []
+        filesystem, options = MOUNT[kind]
+        result = subprocess.run(["mount", "-t", filesystem, "-o", options, "test", str(self.root)],
+                                check=False, capture_output=True, text=True)
+        self.failure = result.stderr.strip() if result.returncode else None
+
+    def make(self, path):
+        """Makes a group and those above it; returns the file to which a process writes its number."""
+        group = self.root
+        for name in path.strip("/").split("/"):
+            group = group / name
+            if not group.is_dir():
+                group.mkdir()
+                self._groups.append(group)
+        return group / "cgroup.procs"
+
+    def close(self):
+        """Removes the groups, which must be empty."""
+        for group in reversed(self._groups):
+            group.rmdir()
+        if not self.failure:
+            subprocess.run(["umount", str(self.root)], check=True)
