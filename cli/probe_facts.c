@@ -227,13 +227,14 @@ static void gather_confinement(struct probe_facts *facts)
 		set(&facts->seccomp, PROBE_NO, "no filters that kill a process (needs 4.14)");
 }
 
-/* The mount point of the unified hierarchy, from /proc/self/mounts. */
-static void gather_cgroup(struct probe_fact *fact)
+/* With v1 the mount point of its first hierarchy, otherwise that of v2, from /proc/self/mounts. */
+static void gather_cgroup(struct probe_fact *fact, bool v1)
 {
+	const char *const wanted = v1 ? "cgroup" : "cgroup2";
 	FILE *mounts = fopen("/proc/self/mounts", "re");
 	char line[1024];
 
-	set(fact, PROBE_NO, "no cgroup2 is mounted: cgroups and containers stay unknown");
+	set(fact, PROBE_NO, "none is mounted: containers stay unknown");
 	while (mounts && fgets(line, sizeof(line), mounts)) {
 		char *rest = line;
 		const char *device = strsep(&rest, " ");
@@ -241,9 +242,13 @@ static void gather_cgroup(struct probe_fact *fact)
 		const char *type = strsep(&rest, " ");
 
 		(void)device;
-		if (!type || strcmp(type, "cgroup2") != 0)
+		if (!type || strcmp(type, wanted) != 0)
 			continue;
-		set(fact, PROBE_YES, "v2 at %s", path);
+		if (v1)
+			set(fact, PROBE_YES, "v1, such as %s: a controller's groups are told",
+			    path);
+		else
+			set(fact, PROBE_YES, "v2 at %s", path);
 		break;
 	}
 	if (mounts)
@@ -281,6 +286,6 @@ void probe_facts_gather(struct probe_facts *facts)
 	facts->privileged = has_capabilities();
 	gather_tracing(facts);
 	gather_confinement(facts);
-	gather_cgroup(&facts->cgroup);
+	gather_cgroup(&facts->cgroup, facts->features.cgroup_v1);
 	gather_settings(facts);
 }

@@ -44,13 +44,13 @@ int features_read(struct features *features)
 	int arguments;
 
 	libbpf_set_print(print);
+	features->cgroup_v1 = has_cgroup_v1();
 	if (!btf)
 		return error == ESRCH ? -ENOENT : -error;
 	/* The newest of what CONN_OLD_KERNEL does without (bpf/facts.h) is the cookies. */
 	features->cookies = function_arguments(btf, "bpf_get_socket_ptr_cookie") >= 0;
 	arguments = function_arguments(btf, "inet_csk_accept");
 	features->accept_args = arguments == 4 || arguments == 2 ? (unsigned)arguments : 0;
-	features->cgroup_v1 = has_cgroup_v1();
 	btf__free(btf);
 	return 0;
 }
