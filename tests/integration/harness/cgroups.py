@@ -7,7 +7,8 @@ import subprocess
 SEEN_BY_PRIVD = {
     "v1": "mount -t tmpfs cgroup /sys/fs/cgroup && mkdir /sys/fs/cgroup/pids"
           " && mount -t cgroup -o pids cgroup /sys/fs/cgroup/pids",
-    "v2": "mount -t cgroup2 cgroup2 /sys/fs/cgroup",
+    "v2": "{ [ $(stat -f -c %T /sys/fs/cgroup) = cgroup2fs ]"
+          " || mount -t cgroup2 cgroup2 /sys/fs/cgroup; }",
 }
 MOUNT = {"v1": ("cgroup", "pids"), "v2": ("cgroup2", "rw")}
 
