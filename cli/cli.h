@@ -48,6 +48,7 @@ extern const struct verb verb_top;
 extern const struct verb verb_status;
 extern const struct verb verb_record;
 extern const struct verb verb_probe;
+extern const struct verb verb_config;
 extern const struct verb verb_version;
 extern const struct verb verb_help;
 

@@ -17,8 +17,8 @@ static void print_all(const struct verb *const *verbs)
 	for (; *verbs; verbs++)
 		printf("  %-9s %s\n", (*verbs)->name, (*verbs)->summary);
 	printf("\n'sockwarden help VERB' tells the options of one.\n"
-	       "Exit codes: 0 ok, 1 failure, 2 usage, 4 kernel or feature unsupported, 5 privilege\n"
-	       "missing, 6 daemon not reachable, 7 loss budget exceeded.\n");
+	       "Exit codes: 0 ok, 1 failure, 2 usage, 3 configuration invalid, 4 kernel or feature\n"
+	       "unsupported, 5 privilege missing, 6 daemon not reachable, 7 loss budget exceeded.\n");
 }
 
 static enum exit_code help_run(const struct invocation *call)

@@ -142,3 +142,55 @@ void slice_write(struct slice value, FILE *to)
 	}
 	fwrite(text + done, 1, value.length - done, to);
 }
+
+/* The next token: a string, one of {}[],: or what stands between those. */
+static bool next_token(struct slice text, size_t *at, struct slice *token)
+{
+	const size_t begin = skip_space(text.text, text.length, *at);
+	size_t end = begin;
+
+	if (begin == text.length)
+		return false;
+	if (text.text[begin] == '"')
+		end = skip_string(text.text, text.length, begin);
+	while (end < text.length && !strchr("{}[],:\" \t\r\n", text.text[end]))
+		end++;
+	if (end == begin)
+		end++;
+	*token = (struct slice){.text = text.text + begin, .length = end - begin};
+	*at = end;
+	return true;
+}
+
+static void break_line(FILE *to, unsigned depth)
+{
+	fprintf(to, "\n%*s", (int)(2 * depth), "");
+}
+
+void slice_write_indented(struct slice object, FILE *to)
+{
+	struct slice token;
+	unsigned depth = 0;
+	unsigned lists = 0;
+	size_t at = 0;
+	char last = '\0'; /* the token before, outside of lists; a string is its quote */
+
+	while (next_token(object, &at, &token)) {
+		const char byte = token.text[0];
+
+		if (byte == '}' && lists == 0 && depth > 0) {
+			depth--;
+			if (last != '{')
+				break_line(to, depth);
+		} else if (last == '{' || last == ',') {
+			break_line(to, depth);
+		}
+		slice_write(token, to);
+		if (byte == ':' || (byte == ',' && lists > 0))
+			fputc(' ', to);
+		lists += byte == '[';
+		lists -= byte == ']' && lists > 0;
+		depth += byte == '{' && lists == 0;
+		last = lists > 0 ? '\0' : byte;
+	}
+}

@@ -33,4 +33,7 @@ bool slice_next(struct slice *rest, struct slice *element);
  */
 void slice_write(struct slice value, FILE *to);
 
+/* Writes an object with a line for each member of it and of objects in it; lists stay in one line. */
+void slice_write_indented(struct slice object, FILE *to);
+
 #endif

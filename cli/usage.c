@@ -6,43 +6,46 @@
 
 #include <stdio.h>
 
-static bool parse(const struct verb *verb, const struct invocation *call, void *into,
-		  enum exit_code *code, const char **operand)
+int usage_parse_operands(const struct verb *verb, const struct invocation *call, void *into,
+			 const char **operands, int operands_max, enum exit_code *code)
 {
 	struct usage_common *const common = into;
 	char error[OPTIONS_ERROR_BYTES];
-	int operands;
+	int count;
 
 	common->runtime_dir = call->runtime_dir;
-	operands = options_parse(verb->options, call->argc, call->argv, into, operand,
-				 operand ? 1 : 0, error);
-	if (operands == 0 && operand && !common->help) {
-		snprintf(error, sizeof(error), "%s is missing", verb->operands);
-		operands = -1;
-	}
-	if (operands < 0) {
+	count = options_parse(verb->options, call->argc, call->argv, into, operands, operands_max,
+			      error);
+	if (count < 0) {
 		message("%s: %s (see: sockwarden help %s)", verb->name, error, verb->name);
 		*code = EXIT_USAGE;
-		return false;
+		return -1;
 	}
 	if (common->help) {
 		usage_print(verb);
 		*code = EXIT_OK;
-		return false;
+		return -1;
 	}
-	return true;
+	return count;
 }
 
 bool usage_parse(const struct verb *verb, const struct invocation *call, void *into,
 		 enum exit_code *code)
 {
-	return parse(verb, call, into, code, NULL);
+	return usage_parse_operands(verb, call, into, NULL, 0, code) == 0;
 }
 
 bool usage_parse_operand(const struct verb *verb, const struct invocation *call, void *into,
 			 enum exit_code *code, const char **operand)
 {
-	return parse(verb, call, into, code, operand);
+	const int count = usage_parse_operands(verb, call, into, operand, 1, code);
+
+	if (count == 0) {
+		message("%s: %s is missing (see: sockwarden help %s)", verb->name, verb->operands,
+			verb->name);
+		*code = EXIT_USAGE;
+	}
+	return count > 0;
 }
 
 void usage_print(const struct verb *verb)

@@ -38,6 +38,10 @@ bool usage_parse(const struct verb *verb, const struct invocation *call, void *i
 bool usage_parse_operand(const struct verb *verb, const struct invocation *call, void *into,
 			 enum exit_code *code, const char **operand);
 
+/* The same with up to operands_max operands: returns how many there are, or -1 if the verb is over. */
+int usage_parse_operands(const struct verb *verb, const struct invocation *call, void *into,
+			 const char **operands, int operands_max, enum exit_code *code);
+
 /* Prints a verb's help to stdout. */
 void usage_print(const struct verb *verb);
 

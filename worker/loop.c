@@ -177,6 +177,7 @@ int loop_new(struct loop **loop, const struct loop_parts *parts)
 				.end = recordings_end,
 				.read = recordings_read,
 			},
+		.config = parts->config,
 	};
 	meta_events_init(&made->meta);
 	result = query_new(&made->query);

@@ -70,6 +70,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	static const struct worker_facts facts = {.version = "1"};
 	static struct metrics metrics;
+	static struct config config;
 	static const struct query_source source = {
 		.refresh = refresh,
 		.next = next_slot,
@@ -77,6 +78,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		.metrics = &metrics,
 		.facts = &facts,
 		.recordings = {.begin = record_begin, .end = record_end, .read = record_read},
+		.config = &config,
 	};
 	static struct query *query;
 	struct json_scan_error wrong;
@@ -90,6 +92,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		return 0;
 	}
 	memcpy(request, data, size);
+	config_default(&config);
 	asked = 0;
 	length = query_answer(query, &source, request, size, &answer);
 	INVARIANT(length <= QUERY_ANSWER_BYTES_MAX);

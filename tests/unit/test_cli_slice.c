@@ -118,3 +118,35 @@ Test(cli_slice, a_value_is_written_within_one_line_that_a_terminal_survives)
 		free(out);
 	}
 }
+
+Test(cli_slice, an_object_is_written_with_a_line_for_each_member)
+{
+	static const struct {
+		const char *in;
+		const char *out;
+	} cases[] = {
+		{"{}", "{}"},
+		{"{ \n }", "{}"},
+		{"[]", "[]"},
+		{"{\"a\":{},\"b\":[],\"c\":{\"d\":1}}",
+		 "{\n  \"a\": {},\n  \"b\": [],\n  \"c\": {\n    \"d\": 1\n  }\n}"},
+		{"{\"a\" : [1,2,{\"b\":[{}],\"c\":3}] }",
+		 "{\n  \"a\": [1, 2, {\"b\": [{}], \"c\": 3}]\n}"},
+		{"{\"{[,:\\\"\":\"}\\\\\"}", "{\n  \"{[,:\\\"\": \"}\\\\\"\n}"},
+		{"{\"a\":\"\x1b[2J\",\"b\":-1.5e3}", "{\n  \"a\": \" [2J\",\n  \"b\": -1.5e3\n}"},
+		/* Whatever comes, it ends. */
+		{"}}]]\"", "}}]]\""},
+		{"{{{", "{\n  {\n    {"},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char *out = NULL;
+		size_t length = 0;
+		FILE *to = open_memstream(&out, &length);
+
+		slice_write_indented(of(cases[i].in), to);
+		fclose(to);
+		cr_expect_str_eq(out, cases[i].out);
+		free(out);
+	}
+}

@@ -23,6 +23,7 @@ struct world {
 static struct world world;
 static struct metrics metrics;
 static const struct worker_facts facts = {.version = "1", .healthy = true};
+static struct config config;
 static struct query *query;
 
 static int refresh(void *ctx)
@@ -62,10 +63,12 @@ static struct query_source source = {
 	.update = update,
 	.metrics = &metrics,
 	.facts = &facts,
+	.config = &config,
 };
 
 static void make_query(void)
 {
+	config_default(&config);
 	cr_assert_eq(query_new(&query), 0);
 }
 
@@ -205,6 +208,47 @@ Test(query, brings_the_numbers_up_to_date_for_status)
 	cr_expect_eq(world.updated, 1);
 	cr_expect_str_eq(string(answer, "health"), "good");
 	cJSON_Delete(answer);
+}
+
+/* The configuration that the worker says it has; it must be the one that it was given. */
+static size_t expect_config(void)
+{
+	static const char head[] = "{\"ok\":true,\"config\":";
+	const char request[] = "{\"op\":\"config\"}";
+	char error[CONFIG_ERROR_BYTES];
+	struct config again;
+	const char *answer;
+	const size_t length = query_answer(query, &source, request, strlen(request), &answer);
+
+	cr_assert_gt(length, sizeof(head));
+	cr_assert_leq(length, QUERY_CONFIG_BYTES_MAX);
+	cr_assert_eq(strncmp(answer, head, sizeof(head) - 1), 0);
+	cr_assert_eq(answer[length - 1], '}');
+	config_default(&again);
+	cr_assert_eq(config_apply(&again, "answer", answer + sizeof(head) - 1,
+				  length - sizeof(head), error, sizeof(error)),
+		     0, "%s", error);
+	cr_expect_arr_eq((const char *)&again, (const char *)&config, sizeof(config));
+	return length;
+}
+
+Test(query, tells_the_configuration_that_it_runs_with)
+{
+	struct exclude_item *items = config.exclude_source.item;
+
+	expect_config();
+	config.publish_queue = 7;
+	for (uint32_t i = 0; i < CONFIG_EXCLUDES_MAX; i++) {
+		items[i].prefix = (struct exclude_prefix){.family = EXCLUDE_IPV6, .bits = 128};
+		memset(items[i].prefix.ip, 0xee, sizeof(items[i].prefix.ip));
+		items[i].prefix.ip[0] = (uint8_t)(0x10 + i / 16);
+		items[i].prefix.ip[2] = (uint8_t)(0x10 + i % 16);
+		items[i].ports = (struct exclude_ports){10000, 20000, EXCLUDE_UDP, 0};
+	}
+	config.exclude_source.count = CONFIG_EXCLUDES_MAX;
+	config.exclude_destination = config.exclude_source;
+	/* Longer than other answers may be. */
+	cr_expect_gt(expect_config(), QUERY_ANSWER_BYTES_MAX);
 }
 
 Test(query, gives_an_empty_list_where_nothing_lives)

@@ -20,6 +20,22 @@ static void release(void *memory, size_t bytes)
 		munmap(memory, bytes);
 }
 
+/* At least half of the slots stay empty. */
+static uint32_t slot_bits_for(uint32_t capacity)
+{
+	uint32_t bits = 1;
+
+	while ((1U << bits) < 2 * capacity)
+		bits++;
+	return bits;
+}
+
+uint64_t conn_table_bytes(uint32_t capacity)
+{
+	return (sizeof(struct conn_entry) + sizeof(struct conn_meta)) * (uint64_t)capacity +
+	       (sizeof(uint32_t) << slot_bits_for(capacity));
+}
+
 int conn_table_init(struct conn_table *table, uint32_t capacity)
 {
 	memset(table, 0, sizeof(*table));
@@ -27,9 +43,7 @@ int conn_table_init(struct conn_table *table, uint32_t capacity)
 		return -EINVAL;
 	table->capacity = capacity;
 	table->free = CONN_TABLE_NONE;
-	table->slot_bits = 1;
-	while ((1U << table->slot_bits) < 2 * capacity)
-		table->slot_bits++;
+	table->slot_bits = slot_bits_for(capacity);
 	table->entries = reserve(sizeof(*table->entries) * capacity);
 	table->metas = reserve(sizeof(*table->metas) * capacity);
 	table->slots = reserve(sizeof(*table->slots) << table->slot_bits);

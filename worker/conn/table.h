@@ -49,6 +49,9 @@ struct conn_table {
 int conn_table_init(struct conn_table *table, uint32_t capacity);
 void conn_table_fini(struct conn_table *table);
 
+/* Bytes that a table of this capacity may take. */
+uint64_t conn_table_bytes(uint32_t capacity);
+
 /* The index of id, or CONN_TABLE_NONE. */
 uint32_t conn_table_find(const struct conn_table *table, uint64_t id);
 

@@ -23,6 +23,14 @@
 #define NO_PIPE 0
 #define DRAIN_NS 100000000L
 
+/* What nng keeps beside a message's bytes: its structure, and malloc's own. */
+#define MESSAGE_OVERHEAD_BYTES 512
+/* What nng keeps for a connection, and for a place in its queue (it takes a power of two of them). */
+#define PIPE_BYTES 16384
+#define QUEUE_PLACE_BYTES 16
+/* Messages differ in length, so malloc leaves holes: at most a quarter, as measured. */
+#define WITH_HOLES(bytes) ((bytes) + (bytes) / 4)
+
 /* The connections of a socket; written by nng's threads. */
 struct pipes {
 	atomic_int ids[BUS_CONNECTIONS_MAX]; /* or NO_PIPE */
@@ -65,6 +73,22 @@ static int to_errno(int result)
 	default:
 		return -EIO;
 	}
+}
+
+uint64_t bus_events_bytes(unsigned queue, size_t message_bytes)
+{
+	const uint64_t kept = (uint64_t)queue + BUS_CONNECTIONS_MAX;
+	const uint64_t places = (uint64_t)queue * QUEUE_PLACE_BYTES * BUS_CONNECTIONS_MAX;
+
+	return WITH_HOLES(kept * (message_bytes + MESSAGE_OVERHEAD_BYTES)) + places +
+	       (uint64_t)PIPE_BYTES * BUS_CONNECTIONS_MAX;
+}
+
+uint64_t bus_queries_bytes(size_t answer_bytes)
+{
+	const uint64_t exchange = BUS_REQUEST_BYTES_MAX + answer_bytes + 2 * MESSAGE_OVERHEAD_BYTES;
+
+	return (WITH_HOLES(exchange) + PIPE_BYTES) * BUS_CONNECTIONS_MAX;
 }
 
 /* Puts a pipe in a free place, or takes it out of its own; false if there is none. */

@@ -25,6 +25,16 @@
 struct bus;
 
 /*
+ * The most bytes that messages of at most message_bytes each take while subscribers do not read. A
+ * message is kept once, however many wait for it, and a full queue lets its oldest go: so the last
+ * queue messages are kept, and one more per subscriber that is on its way.
+ */
+uint64_t bus_events_bytes(unsigned queue, size_t message_bytes);
+
+/* The same for requests and answers: one of each per client, answers of at most answer_bytes. */
+uint64_t bus_queries_bytes(size_t answer_bytes);
+
+/*
  * Opens both sockets in the directory; queue is how many messages wait per subscriber, 1..8192.
  * Stale sockets of a dead worker are replaced; -EADDRINUSE if a live one holds them. Returns 0
  * and the caller owns *bus, or -errno (logged).

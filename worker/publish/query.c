@@ -16,7 +16,7 @@
 struct query {
 	struct query_request request;
 	char message[QUERY_MESSAGE_BYTES];
-	char answer[QUERY_ANSWER_BYTES_MAX];
+	char answer[QUERY_CONFIG_BYTES_MAX];
 };
 
 int query_new(struct query **query)
@@ -79,6 +79,14 @@ static enum query_error answer_snapshot(struct json *json, struct query *query,
 	return QUERY_ERROR_NONE;
 }
 
+static void answer_config(struct json *json, struct query *query, const struct config *config)
+{
+	json_init(json, query->answer, sizeof(query->answer));
+	JSON_TEXT(json, "{\"ok\":true,\"config\":");
+	config_write(json, config);
+	JSON_TEXT(json, "}");
+}
+
 static enum query_error answer_request(struct json *json, struct query *query,
 				       const struct query_source *source)
 {
@@ -89,6 +97,9 @@ static enum query_error answer_request(struct json *json, struct query *query,
 	case QUERY_OP_RECORD_END:
 		return query_record_answer(json, &query->request, &source->recordings,
 					   query->message);
+	case QUERY_OP_CONFIG:
+		answer_config(json, query, source->config);
+		return QUERY_ERROR_NONE;
 	case QUERY_OP_STATUS:
 		break;
 	}
@@ -113,7 +124,7 @@ size_t query_answer(struct query *query, const struct query_source *source, cons
 	struct json json;
 
 	source->metrics->value[METRIC_QUERY_REQUESTS]++;
-	json_init(&json, query->answer, sizeof(query->answer));
+	json_init(&json, query->answer, QUERY_ANSWER_BYTES_MAX);
 	error = query_request_parse(&query->request, request, length, query->message);
 	if (error == QUERY_ERROR_NONE)
 		error = answer_request(&json, query, source);

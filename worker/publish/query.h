@@ -8,6 +8,7 @@
  *          same filter and the page; a page may be empty
  *   {"op":"status"} -> worker/status.h
  *   {"op":"record"}, {"op":"record_end"} -> worker/publish/query_record.h
+ *   {"op":"config"} -> {"ok":true,"config":{...}}   what the worker runs with: every key
  *   else -> {"ok":false,"error":"bad_request|unknown_op|too_large|busy","message":"..."}
  *
  * Keys that an operation does not have are refused, so that a misspelt filter is not ignored.
@@ -19,6 +20,7 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_QUERY_H
 #define SOCKWARDEN_WORKER_PUBLISH_QUERY_H
 
+#include "common/config/write.h"
 #include "worker/conn/view.h"
 #include "worker/facts.h"
 #include "worker/metrics.h"
@@ -31,6 +33,8 @@
 /* A longer request is too_large; one over BUS_REQUEST_BYTES_MAX is not even read. */
 #define QUERY_REQUEST_BYTES_MAX 16384
 #define QUERY_ANSWER_BYTES_MAX 65536
+/* But for that of config, which is not paged. */
+#define QUERY_CONFIG_BYTES_MAX (CONFIG_JSON_BYTES_MAX + 64)
 /* Requests that are answered in one go, so that the rings are looked at in between. */
 #define QUERY_SERVE_MAX 16
 
@@ -49,6 +53,7 @@ struct query_source {
 	struct metrics *metrics; /* query.* are counted here */
 	const struct worker_facts *facts;
 	struct query_recordings recordings;
+	const struct config *config;
 	uint64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
 };
 

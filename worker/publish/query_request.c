@@ -30,6 +30,7 @@ static const struct {
 	{"status", QUERY_OP_STATUS, 1U << KEY_OP},
 	{"record", QUERY_OP_RECORD, 1U << KEY_OP | 1U << KEY_PAGE},
 	{"record_end", QUERY_OP_RECORD_END, 1U << KEY_OP | 1U << KEY_PAGE},
+	{"config", QUERY_OP_CONFIG, 1U << KEY_OP},
 };
 
 const char *query_error_name(enum query_error error)

@@ -20,6 +20,7 @@ enum query_op {
 	QUERY_OP_STATUS,
 	QUERY_OP_RECORD,
 	QUERY_OP_RECORD_END,
+	QUERY_OP_CONFIG,
 };
 
 /* The contract's error words. */

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/conn/table.h"
+#include "worker/memory_bound.h"
+#include "worker/tape/recorder.h"
+
+#include <criterion/criterion.h>
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+static const struct memory_host host = {.cpus = 2, .ring_pages = 512, .page_bytes = 4096};
+
+static uint64_t total(const struct config *config, const struct memory_host *on)
+{
+	struct memory_row rows[MEMORY_ROWS_MAX];
+	const size_t count = memory_bound(rows, config, on);
+	uint64_t sum = 0;
+
+	cr_assert_leq(count, MEMORY_ROWS_MAX);
+	for (size_t i = 0; i < count; i++) {
+		cr_expect_gt(rows[i].bytes, 0, "%s", rows[i].what);
+		sum += rows[i].bytes;
+	}
+	return sum;
+}
+
+Test(memory_bound, grows_with_each_key_that_sizes_something)
+{
+	struct config standard;
+	struct config config;
+
+	config_default(&standard);
+	config = standard;
+	config.state_max_connections += 1000;
+	cr_expect_eq(total(&config, &host) - total(&standard, &host),
+		     conn_table_bytes(66536) - conn_table_bytes(65536) + recorder_bytes(66536) -
+			     recorder_bytes(65536));
+	config = standard;
+	config.publish_queue *= 2;
+	cr_expect_gt(total(&config, &host) - total(&standard, &host), 1024 * 65536);
+}
+
+Test(memory_bound, does_not_overflow_at_the_largest_configuration)
+{
+	const struct memory_host large = {.cpus = 8192, .ring_pages = 65536, .page_bytes = 65536};
+	struct config config;
+
+	config_default(&config);
+	config.state_max_connections = 4194304;
+	config.publish_queue = 8192;
+	cr_expect_gt(total(&config, &large), 8192ULL * 65536 * 65536);
+	cr_expect_lt(total(&config, &large), 8192ULL * 65537 * 65536 + (16ULL << 30));
+}
+
+static uint64_t resident_bytes(void)
+{
+	unsigned long long pages = 0;
+	FILE *file = fopen("/proc/self/statm", "re");
+
+	cr_assert_not_null(file);
+	cr_assert_eq(fscanf(file, "%*s %llu", &pages), 1);
+	fclose(file);
+	return pages * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+Test(memory_bound, is_what_a_full_table_of_connections_takes)
+{
+	const uint32_t capacity = 100000;
+	const uint64_t before = resident_bytes();
+	struct conn_table table;
+	uint64_t taken;
+
+	cr_assert_eq(conn_table_init(&table, capacity), 0);
+	for (uint64_t id = 1; id <= capacity; id++) {
+		const uint32_t index = conn_table_add(&table, id);
+
+		cr_assert_neq(index, CONN_TABLE_NONE);
+		memset(&table.entries[index], 1, sizeof(table.entries[index]));
+	}
+	taken = resident_bytes() - before;
+	cr_expect_leq(taken, conn_table_bytes(capacity) + 65536);
+	cr_expect_gt(taken, conn_table_bytes(capacity) / 10 * 9);
+	conn_table_fini(&table);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/memory_bound.h"
+
+#include "proto/record.h"
+#include "worker/conn/table.h"
+#include "worker/pipeline.h"
+#include "worker/publish/bus.h"
+#include "worker/publish/query.h"
+#include "worker/tape/recorder.h"
+
+#define MIB (1024ULL * 1024)
+/*
+ * Code and data of the program and its libraries, the stacks of nng's threads (at most some
+ * thirty, of which each touches a few pages), and what parsing one request allocates: 4 MiB when
+ * idle.
+ */
+#define PROGRAM_BYTES (24 * MIB)
+
+static uint64_t mapped_bytes(const struct memory_host *host)
+{
+	const uint64_t page = host->page_bytes;
+	const uint64_t ring = (1 + (uint64_t)host->ring_pages) * page;
+	/* Values of an array begin at multiples of 8; each mapping is rounded up to a page. */
+	const uint64_t per_cpu = ring + sizeof(struct conn_batch) + sizeof(struct conn_counters) +
+				 2 * sizeof(uint64_t);
+
+	return host->cpus * per_cpu + sizeof(struct snapshot_stage) +
+	       sizeof(struct handoff_resume) + 4 * page;
+}
+
+size_t memory_bound(struct memory_row rows[static MEMORY_ROWS_MAX], const struct config *config,
+		    const struct memory_host *host)
+{
+	const struct memory_row made[] = {
+		{"program, libraries, threads", "", PROGRAM_BYTES},
+		{"rings and batches, shared with the kernel", "--ring-pages", mapped_bytes(host)},
+		{"buffers of the data's way", "", sizeof(struct pipeline)},
+		{"live connections", "state.max_connections",
+		 conn_table_bytes(config->state_max_connections)},
+		{"a recording, while there is one", "state.max_connections",
+		 recorder_bytes(config->state_max_connections)},
+		{"messages that wait for subscribers", "publish.queue",
+		 bus_events_bytes(config->publish_queue, EVENT_BYTES_MAX)},
+		{"requests and answers", "", bus_queries_bytes(QUERY_CONFIG_BYTES_MAX)},
+	};
+	const size_t count = sizeof(made) / sizeof(made[0]);
+
+	_Static_assert(sizeof(made) / sizeof(made[0]) <= MEMORY_ROWS_MAX, "rows fit");
+	for (size_t i = 0; i < count; i++)
+		rows[i] = made[i];
+	return count;
+}
