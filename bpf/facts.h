@@ -19,6 +19,7 @@ enum facts_phase {
 	FACTS_CHILD = 2,    /* made by a listener's handshake that has not ended */
 	FACTS_OPEN = 3,	    /* a connection that was counted as opened */
 	FACTS_REPORTED = 4, /* its close record was made */
+	FACTS_UDP = 5,	    /* a UDP socket (bpf/flow.h) */
 };
 
 struct process {

@@ -30,7 +30,10 @@ typedef __s64 s64;
 
 #define AF_INET 2
 #define AF_INET6 10
+#define ETH_P_IP 0x0800
+#define ETH_P_IPV6 0x86dd
 #define IPPROTO_TCP 6
+#define IPPROTO_UDP 17
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define SOCKFS_MAGIC 0x534f434b
@@ -210,6 +213,22 @@ struct file {
 
 struct socket {
 	struct sock *sk;
+};
+
+struct sk_buff {
+	struct sock *sk;
+	unsigned int len;
+	__be16 protocol;
+	u16 transport_header;
+	u16 network_header;
+	unsigned int end; /* an offset from head, as everywhere on 64 bits */
+	unsigned char *head;
+	unsigned char *data;
+};
+
+struct skb_shared_info {
+	unsigned short gso_size;
+	unsigned short gso_segs;
 };
 
 struct seq_file;

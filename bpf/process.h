@@ -207,6 +207,32 @@ static __always_inline void process_of(struct process *process, struct task_stru
 	cgroup_see(node, cgroup_id);
 }
 
+/* The socket behind an open file, or NULL. */
+static __always_inline struct socket *file_socket(struct file *file)
+{
+#ifdef CONN_OLD_KERNEL
+	struct inode *inode = READ(file, f_inode);
+	struct super_block *super_block = READ(inode, i_sb);
+
+	if ((READ(inode, i_mode) & S_IFMT) != S_IFSOCK ||
+	    READ(super_block, s_magic) != SOCKFS_MAGIC)
+		return NULL;
+	return READ(file, private_data);
+#else
+	return bpf_sock_from_file(file);
+#endif
+}
+
+/* bpf_get_current_pid_tgid() is not for all kinds of programs. */
+static __always_inline u32 current_pid(void)
+{
+#ifdef CONN_OLD_KERNEL
+	return BPF_CORE_READ((struct task_struct *)bpf_get_current_task(), tgid);
+#else
+	return bpf_get_current_task_btf()->tgid;
+#endif
+}
+
 static __always_inline void process_of_current(struct process *process)
 {
 #ifdef CONN_OLD_KERNEL

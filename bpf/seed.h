@@ -69,17 +69,7 @@ int seed_files(struct bpf_iter__task_file *ctx)
 
 	if (!task || !file)
 		return 0;
-#ifdef CONN_OLD_KERNEL
-	struct inode *inode = READ(file, f_inode);
-	struct super_block *super_block = READ(inode, i_sb);
-
-	if ((READ(inode, i_mode) & S_IFMT) != S_IFSOCK ||
-	    READ(super_block, s_magic) != SOCKFS_MAGIC)
-		return 0;
-	socket = READ(file, private_data);
-#else
-	socket = bpf_sock_from_file(file);
-#endif
+	socket = file_socket(file);
 	if (!socket)
 		return 0;
 	sk = READ(socket, sk);

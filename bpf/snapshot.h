@@ -7,24 +7,13 @@
 #define SOCKWARDEN_BPF_SNAPSHOT_H
 
 #include "bpf/fact_table.h"
-
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, u32);
-	__type(value, struct snapshot_stage);
-} stage SEC(".maps");
+#include "bpf/stage.h"
 
 #define SOCK_COPY_BYTES 4096 /* a tcp_sock has some 2,300 */
 
 /* What a pass works with. */
 struct snapshot_pass {
-	/*
-	 * The pass that has the stage: session_id of its iterator. The number of an object does not
-	 * tell where a pass begins: the call at the end of a pass over one object has its number.
-	 */
-	u64 session_id;
+	u64 session_id; /* the pass that has the stage */
 	u8 sock[SOCK_COPY_BYTES];
 };
 
@@ -76,35 +65,6 @@ static __always_inline bool sock_is_same(const struct sock *copy, const struct f
 
 	return (cookie ^ (u64)facts->reused << 48) == facts->id;
 #endif
-}
-
-/*
- * Where the pass' next records go; NULL when there is no room for so many, of which the reader must
- * be told: returning 1 then makes read() give EAGAIN and come back to the same object.
- *
- * What is written to the iterator itself leaves in pieces of 32 KiB, and behind each piece the
- * kernel looks for its place in the map again: with a hash's long buckets that is most of the time.
- */
-static __always_inline struct snapshot_stage *stage_take(struct snapshot_pass *pass, u64 session_id,
-							 u32 records)
-{
-	struct snapshot_stage *place;
-	u32 zero = 0;
-
-	place = bpf_map_lookup_elem(&stage, &zero);
-	if (!place)
-		return NULL;
-	/* A new pass, or the reader has come back for more. */
-	if (pass->session_id != session_id || place->handed_out) {
-		pass->session_id = session_id;
-		place->count = 0;
-		place->handed_out = 0;
-	}
-	if (place->count + records > RECORD_STAGE_CAPACITY) {
-		place->handed_out = 1;
-		return NULL;
-	}
-	return place;
 }
 
 /*
@@ -168,13 +128,6 @@ static __always_inline void stage_put(struct snapshot_stage *place, struct snaps
 	place->count++;
 }
 
-/* The verifier must see that it is 0 or 1, wherever the compiler kept it. */
-static __always_inline int iterator_result(int result)
-{
-	barrier_var(result);
-	return result ? 1 : 0;
-}
-
 /* The hash: of those that found no room in the table, or, on old kernels, of all. */
 SEC("iter/bpf_map_elem")
 int snapshot_spilled(struct bpf_iter__bpf_map_elem *ctx)
@@ -186,7 +139,7 @@ int snapshot_spilled(struct bpf_iter__bpf_map_elem *ctx)
 
 	if (!pass)
 		return 0;
-	place = stage_take(pass, ctx->meta->session_id, 1);
+	place = stage_take(&pass->session_id, ctx->meta->session_id, 1);
 	if (place && owner && facts)
 		stage_put(place, pass, (const struct sock *)*owner, facts);
 	return iterator_result(!place);
@@ -204,7 +157,7 @@ int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 
 	if (!pass)
 		return 0;
-	place = stage_take(pass, ctx->meta->session_id, FACTS_WAYS);
+	place = stage_take(&pass->session_id, ctx->meta->session_id, FACTS_WAYS);
 	if (!place || !set || !index)
 		return iterator_result(!place);
 	for (u32 way = 0; way < FACTS_WAYS; way++) {

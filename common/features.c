@@ -11,6 +11,7 @@
 
 const char *const facts_store_names[] = {"auto", "table", "old", NULL};
 const char *const accept_hook_names[] = {"auto", "fexit", "kprobe", "none", NULL};
+const char *const udp_hook_names[] = {"auto", "fentry", "kprobe", "cgroup_skb", "none", NULL};
 
 /* The number of arguments of a kernel function, or -ENOENT. */
 static int function_arguments(const struct btf *btf, const char *name)

@@ -24,6 +24,15 @@ enum accept_hook {
 	ACCEPT_NONE = 3, /* the listener's owner stands for it, and who closes */
 };
 
+/* How UDP's datagrams are seen. */
+enum udp_hook {
+	UDP_AUTO = 0,
+	UDP_FENTRY = 1,
+	UDP_KPROBE = 2,
+	UDP_CGROUP = 3, /* programs at the root control group */
+	UDP_NONE = 4,	/* not at all */
+};
+
 struct features {
 	bool cookies;	      /* tracing programs can ask for sockets' cookies (5.12) */
 	unsigned accept_args; /* arguments of inet_csk_accept: 4, 2 (6.10); 0: not traceable */
@@ -33,8 +42,9 @@ struct features {
 /* Returns 0, or -ENOENT where the kernel has no BTF, or another -errno. */
 int features_read(struct features *features);
 
-/* The names of the enums' values, for options and the log; both lists end with NULL. */
+/* The names of the enums' values, for options and the log; the lists end with NULL. */
 extern const char *const facts_store_names[];
 extern const char *const accept_hook_names[];
+extern const char *const udp_hook_names[];
 
 #endif

@@ -7,14 +7,19 @@
 #include "conn.skel.h"
 #include "conn_old.skel.h"
 #include "proto/record.h"
+#include "udp.skel.h"
+#include "udp_old.skel.h"
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/vfs.h>
 
 struct candidate {
 	enum facts_store store;
@@ -49,7 +54,23 @@ static const struct walk {
 	{HANDOFF_ITERATE_CONNECTIONS, "snapshot", "fact_sets"},
 	{HANDOFF_ITERATE_SPILLED, "snapshot_spilled", "spilled_facts"},
 	{HANDOFF_ITERATE_CGROUPS, "list_cgroups", "cgroups"},
+	{HANDOFF_ITERATE_FLOWS, "list_flows", "flow_sets"},
+	{HANDOFF_ITERATE_ENDED_FLOWS, "sweep_flows", "flow_sets"},
+	/* Where there are no sets. */
+	{HANDOFF_ITERATE_FLOWS, "list_flows", "flows"},
+	{HANDOFF_ITERATE_ENDED_FLOWS, "sweep_flows", "flows"},
 };
+
+/* UDP's programs by hook. */
+#define UDP_PROGRAMS_MAX 5
+static const char *const udp_programs[][UDP_PROGRAMS_MAX + 1] = {
+	[UDP_FENTRY] = {"sent", "sent6", "received", "released", "released6"},
+	[UDP_KPROBE] = {"sent_by_kprobe", "sent6_by_kprobe", "received_by_kprobe",
+			"released_by_kprobe", "released6_by_kprobe"},
+	[UDP_CGROUP] = {"skb_sent", "skb_received", "socket_bound", "socket_bound6", "socket_gone"},
+};
+static const char *const udp_iterators[] = {"list_flows", "sweep_flows", "seed_udp", NULL};
+static const char *const cgroup_roots[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
 
 __attribute__((format(printf, 2, 0))) static int print_debug(enum libbpf_print_level level,
 							     const char *format, va_list arguments)
@@ -136,20 +157,27 @@ static int label_and_freeze(const struct loader *loader)
 	return 0;
 }
 
+static int note_program(struct loader *loader, const struct bpf_program *program)
+{
+	if (loader->program_count == HANDOFF_PROGRAMS_MAX)
+		return -E2BIG;
+	loader->programs[loader->program_count++] = (struct loader_program){
+		.name = bpf_program__name(program),
+		.fd = bpf_program__fd(program),
+	};
+	return 0;
+}
+
 static int attach(struct loader *loader, const char *name)
 {
 	struct bpf_program *program = bpf_object__find_program_by_name(loader->object, name);
-	struct loader_program *slot = &loader->programs[loader->program_count];
 
-	if (!program || loader->program_count == HANDOFF_PROGRAMS_MAX)
+	if (!program)
 		return -ENOENT;
 	/* The link stays until this process ends: its memory is never given back. */
 	if (!bpf_program__attach(program))
 		return -errno;
-	slot->name = name;
-	slot->fd = bpf_program__fd(program);
-	loader->program_count++;
-	return 0;
+	return note_program(loader, program);
 }
 
 static int try_candidate(struct loader *loader, const struct candidate *candidate)
@@ -214,38 +242,48 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 }
 
 /* An iterator's link; map is what it walks over, or NULL. */
-static struct bpf_link *attach_iterator(const struct loader *loader, const char *name,
+static struct bpf_link *attach_iterator(const struct bpf_object *object, const char *name,
 					const char *map)
 {
 	LIBBPF_OPTS(bpf_iter_attach_opts, options);
 	union bpf_iter_link_info info = {0};
 
 	if (map) {
-		info.map.map_fd = (unsigned)bpf_object__find_map_fd_by_name(loader->object, map);
+		info.map.map_fd = (unsigned)bpf_object__find_map_fd_by_name(object, map);
 		options.link_info = &info;
 		options.link_info_len = sizeof(info);
 	}
-	return bpf_program__attach_iter(bpf_object__find_program_by_name(loader->object, name),
-					&options);
+	return bpf_program__attach_iter(bpf_object__find_program_by_name(object, name), &options);
+}
+
+/* Makes the links of the iterators that this object has. */
+static int attach_walks(struct loader *loader, const struct bpf_object *object)
+{
+	for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
+		struct bpf_link **link = &loader->iterators[walks[i].what];
+
+		if (!bpf_object__find_program_by_name(object, walks[i].program) ||
+		    !bpf_object__find_map_by_name(object, walks[i].map))
+			continue;
+		*link = attach_iterator(object, walks[i].program, walks[i].map);
+		if (!*link)
+			return -errno;
+	}
+	return 0;
 }
 
 int loader_attach(struct loader *loader)
 {
-	for (size_t i = 0; event_programs[i]; i++) {
-		int error = attach(loader, event_programs[i]);
+	int error;
 
+	for (size_t i = 0; event_programs[i]; i++) {
+		error = attach(loader, event_programs[i]);
 		if (error)
 			return error;
 	}
-	for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
-		struct bpf_link **link = &loader->iterators[walks[i].what];
-
-		if (!bpf_object__find_program_by_name(loader->object, walks[i].program))
-			continue;
-		*link = attach_iterator(loader, walks[i].program, walks[i].map);
-		if (!*link)
-			return -errno;
-	}
+	error = attach_walks(loader, loader->object);
+	if (error)
+		return error;
 	/* Where there is no table everything is in the hash. */
 	if (!loader->iterators[HANDOFF_ITERATE_CONNECTIONS])
 		loader->iterators[HANDOFF_ITERATE_CONNECTIONS] =
@@ -253,9 +291,115 @@ int loader_attach(struct loader *loader)
 	return 0;
 }
 
+/* Opens UDP's object with this hook's programs and the maps that the other object has made. */
+static int load_udp(struct loader *loader, enum udp_hook hook)
+{
+	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "sockwarden_udp");
+	const bool by_address = hook == UDP_KPROBE;
+	struct bpf_program *program;
+	struct bpf_map *map;
+	size_t size;
+	const void *bytes = loader->store == FACTS_OLD ? udp_old__elf_bytes(&size)
+						       : udp__elf_bytes(&size);
+	int error = 0;
+
+	loader->udp_object = bpf_object__open_mem(bytes, size, &options);
+	if (!loader->udp_object)
+		return -errno;
+	bpf_object__for_each_program(program, loader->udp_object)
+	{
+		const char *name = bpf_program__name(program);
+
+		bpf_program__set_autoload(program, name_find(udp_programs[hook], name) >= 0 ||
+							   name_find(udp_iterators, name) >= 0);
+	}
+	bpf_object__for_each_map(map, loader->udp_object)
+	{
+		const char *name = bpf_map__name(map);
+		int fd = bpf_object__find_map_fd_by_name(loader->object, name);
+
+		if (fd >= 0 && name[0] != '.')
+			error = bpf_map__reuse_fd(map, fd);
+		else if (strcmp(name, ".rodata.sockets") == 0)
+			error = bpf_map__set_initial_value(map, &by_address, sizeof(by_address));
+		if (error)
+			return error;
+	}
+	return bpf_object__load(loader->udp_object);
+}
+
+/* The root of the v2 hierarchy: a descriptor, or -errno. */
+static int open_cgroup_root(void)
+{
+	for (size_t i = 0; i < sizeof(cgroup_roots) / sizeof(cgroup_roots[0]); i++) {
+		_cleanup_close_ int fd = open(cgroup_roots[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+		struct statfs about;
+
+		if (fd >= 0 && fstatfs(fd, &about) == 0 && about.f_type == CGROUP2_SUPER_MAGIC)
+			return take_fd(&fd);
+	}
+	return -ENOENT;
+}
+
+/* All of the hook's programs, or none. */
+static int attach_udp(struct loader *loader, enum udp_hook hook)
+{
+	_cleanup_close_ int root = hook == UDP_CGROUP ? open_cgroup_root() : -1;
+	struct bpf_link *links[UDP_PROGRAMS_MAX] = {0};
+	const unsigned count_before = loader->program_count;
+	int error = attach_walks(loader, loader->udp_object);
+
+	if (hook == UDP_CGROUP && root < 0)
+		error = root;
+	for (size_t i = 0; !error && i < UDP_PROGRAMS_MAX; i++) {
+		struct bpf_program *program =
+			bpf_object__find_program_by_name(loader->udp_object, udp_programs[hook][i]);
+
+		links[i] = root >= 0 ? bpf_program__attach_cgroup(program, root)
+				     : bpf_program__attach(program);
+		error = links[i] ? note_program(loader, program) : -errno;
+	}
+	if (!error)
+		return 0;
+	for (size_t i = 0; i < UDP_PROGRAMS_MAX; i++)
+		bpf_link__destroy(links[i]);
+	loader->program_count = count_before;
+	return error;
+}
+
+int loader_start_udp(struct loader *loader, enum udp_hook hook)
+{
+	const enum udp_hook first = hook == UDP_AUTO ? UDP_FENTRY : hook;
+	const enum udp_hook last = hook == UDP_AUTO ? UDP_CGROUP : hook;
+	int error = 0;
+
+	for (enum udp_hook next = first; next <= last && next != UDP_NONE; next++) {
+		error = load_udp(loader, next);
+		if (!error)
+			error = attach_udp(loader, next);
+		if (!error) {
+			loader->udp = next;
+			loader->udp_settings_fd =
+				bpf_object__find_map_fd_by_name(loader->udp_object, "udp_settings");
+			return 0;
+		}
+		log_debug("UDP by %s: %s", udp_hook_names[next], strerror(-error));
+		bpf_link__destroy(loader->iterators[HANDOFF_ITERATE_FLOWS]);
+		bpf_link__destroy(loader->iterators[HANDOFF_ITERATE_ENDED_FLOWS]);
+		loader->iterators[HANDOFF_ITERATE_FLOWS] = NULL;
+		loader->iterators[HANDOFF_ITERATE_ENDED_FLOWS] = NULL;
+		bpf_object__close(loader->udp_object);
+		loader->udp_object = NULL;
+	}
+	loader->udp = UDP_NONE;
+	return error;
+}
+
 int loader_seed(const struct loader *loader, const char *program)
 {
-	struct bpf_link *link = attach_iterator(loader, program, NULL);
+	const bool is_udp = name_find(udp_iterators, program) >= 0;
+	struct bpf_link *link =
+		attach_iterator(is_udp ? loader->udp_object : loader->object, program, NULL);
 	_cleanup_close_ int fd = -1;
 	int error = 0;
 	char byte;
@@ -275,8 +419,11 @@ int loader_seed(const struct loader *loader, const char *program)
 
 int loader_iterate(const struct loader *loader, enum handoff_iterator what)
 {
-	int fd = bpf_iter_create(bpf_link__fd(loader->iterators[what]));
+	const struct bpf_link *link = loader->iterators[what];
+	int fd = link ? bpf_iter_create(bpf_link__fd(link)) : -1;
 
+	if (!link)
+		return -EOPNOTSUPP;
 	return fd < 0 ? -errno : fd;
 }
 

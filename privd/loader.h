@@ -23,14 +23,17 @@ struct loader_program {
 
 struct loader {
 	struct bpf_object *object;
+	struct bpf_object *udp_object; /* NULL: UDP is not traced */
 	enum facts_store store;
 	enum accept_hook accept;
+	enum udp_hook udp;
 	unsigned possible_cpus;
 	bool cgroup_v1; /* as in struct features */
 	int batches_fd;
 	int counters_fd;
 	int stage_fd;
 	int rings_fd;
+	int udp_settings_fd;
 	struct bpf_link *iterators[HANDOFF_ITERATORS];	      /* by enum handoff_iterator */
 	struct loader_program programs[HANDOFF_PROGRAMS_MAX]; /* those that run on events */
 	unsigned program_count;
@@ -48,8 +51,15 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 int loader_attach(struct loader *loader);
 
 /*
+ * Loads and attaches UDP's programs, the best set that the kernel takes of the hook asked for or, if
+ * that is AUTO, of all. To be called when the rest is attached. Returns 0, also for UDP_NONE, or the
+ * last -errno: UDP is not traced then, and the rest is as it was.
+ */
+int loader_start_udp(struct loader *loader, enum udp_hook hook);
+
+/*
  * Runs a seeding program once: "seed_files" finds the sockets that exist already, with their
- * processes; "seed_orphans" the rest of this network namespace's. Returns 0 or -errno.
+ * processes, "seed_udp" the same for UDP; "seed_orphans" the rest of this network namespace's. Returns 0 or -errno.
  */
 int loader_seed(const struct loader *loader, const char *program);
 

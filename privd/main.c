@@ -42,6 +42,7 @@ struct options {
 	bool no_nat;
 	enum accept_hook accept;
 	enum facts_store facts;
+	enum udp_hook udp;
 	struct option_number ring_pages;
 };
 
@@ -61,6 +62,8 @@ static const struct option_spec known[] = {
 	{"facts", 0, OPTION_NAME, facts_store_names, AT(facts), .value = "STORE",
 	 .help = "auto, table or old, as before 5.12 (auto)"},
 	{"no-nat", 0, OPTION_FLAG, AT(no_nat), .help = "do not listen to connection tracking"},
+	{"udp-hook", 0, OPTION_NAME, udp_hook_names, AT(udp), .value = "HOOK",
+	 .help = "auto, fentry, kprobe, cgroup_skb or none (auto)"},
 	{"log-level", 0, OPTION_TEXT, AT(log_level), .value = "LEVEL",
 	 .help = "error, warning, info or debug (info)"},
 	OPTIONS_DAEMON,
@@ -188,6 +191,7 @@ static void describe(struct session_grants *grants, bool keep_bpf)
 	add_hook(welcome, "destroy", "tp_btf/tcp_destroy_sock");
 	add_hook(welcome, "accept", accept_hook_names[loader->accept]);
 	add_hook(welcome, "facts", facts_store_names[loader->store]);
+	add_hook(welcome, "udp", udp_hook_names[loader->udp]);
 	add_hook(welcome, "snapshot", "iter/bpf_map_elem");
 	add_hook(welcome, "nat", nat);
 	add_hook(welcome, "cgroup", loader->cgroup_v1 ? "v1" : "v2");
@@ -237,6 +241,12 @@ static int start_tracing(const struct options *options, struct loader *loader,
 	error = loader_attach(loader);
 	if (error)
 		return load_failure(error);
+	error = loader_start_udp(loader, options->udp);
+	if (error)
+		log_warning("UDP is not traced: %s; --log-level debug tells more",
+			    strerror(-error));
+	if (loader->udp != UDP_NONE && loader_seed(loader, "seed_udp"))
+		log_warning("UDP sockets that are open already stay without their process");
 	error = loader_seed(loader, "seed_files");
 	if (error)
 		log_warning("connections that are open already stay without their process: %s",

@@ -99,11 +99,15 @@ static int on_grants(const struct session_grants *grants, struct session *sessio
 		{HANDOFF_GRANT_COUNTERS, loader->counters_fd, sizeof(struct conn_counters), cpus},
 		{HANDOFF_GRANT_STAGE, loader->stage_fd, sizeof(struct snapshot_stage), 1},
 		{HANDOFF_GRANT_RESUME, grants->resume_fd, grants->resume_bytes, 1},
+		/* The last: where UDP is not traced there is none. */
+		{HANDOFF_GRANT_UDP_SETTINGS, loader->udp_settings_fd, sizeof(struct udp_settings),
+		 1},
 	};
+	const size_t map_count = sizeof(maps) / sizeof(maps[0]) - (loader->udp == UDP_NONE);
 	struct handoff_empty conntrack = {0}, end = {0};
 	int error = 0;
 
-	for (size_t i = 0; !error && i < sizeof(maps) / sizeof(maps[0]); i++)
+	for (size_t i = 0; !error && i < map_count; i++)
 		error = grant_map(grants, session, maps[i].type, maps[i].fd, maps[i].value_bytes,
 				  maps[i].count);
 	if (!error && grants->conntrack_fd >= 0)

@@ -14,12 +14,12 @@
 _Static_assert(sizeof(struct handoff_header) == 8, "header");
 _Static_assert(sizeof(struct handoff_hello) == 24, "hello");
 _Static_assert(offsetof(struct handoff_hello, abi) == 16, "hello");
-_Static_assert(sizeof(struct handoff_welcome) == 40 + 8 * 64 + 64, "welcome");
+_Static_assert(sizeof(struct handoff_welcome) == 40 + 12 * 64 + 64, "welcome");
 _Static_assert(sizeof(struct handoff_refused) == 8 + 96, "refused");
 _Static_assert(sizeof(struct handoff_grant) == 24, "grant");
 _Static_assert(sizeof(struct handoff_grant_ring) == 16, "ring");
 _Static_assert(sizeof(struct handoff_iterate) == 16, "iterate");
-_Static_assert(sizeof(struct handoff_pong) == 16 + 8 * 40, "pong");
+_Static_assert(sizeof(struct handoff_pong) == 16 + 16 * 40, "pong");
 _Static_assert(sizeof(struct handoff_resume) == 32, "resume");
 _Static_assert(sizeof(struct handoff_welcome) <= HANDOFF_MESSAGE_MAX, "largest message");
 
@@ -48,7 +48,7 @@ const struct handoff_row handoff_table[] = {
 	 "everything was granted; the session serves requests from here on"},
 	{HANDOFF_ITERATE, sizeof(struct handoff_iterate), 0, HANDOFF_TO_PRIVD, SERVING, false,
 	 "ITERATE",
-	 "asks for a fresh pass over the live connections, those beyond the table, or the control groups"},
+	 "asks for a fresh pass over the live connections, those beyond the table, the control groups, or UDP's flows"},
 	{HANDOFF_ITERATOR, sizeof(struct handoff_iterate), 1, HANDOFF_TO_WORKER, SERVING, false,
 	 "ITERATOR", "a descriptor from which one pass can be read"},
 	{HANDOFF_PING, EMPTY, 0, HANDOFF_TO_PRIVD, SERVING, false, "PING",
@@ -59,6 +59,9 @@ const struct handoff_row handoff_table[] = {
 	 "the frozen array in which a snapshot's records are put, to be mapped for reading"},
 	{HANDOFF_GRANT_CONNTRACK, EMPTY, 1, HANDOFF_TO_WORKER, GREETED, true, "GRANT_CONNTRACK",
 	 "a netlink socket with the kernel's events of address translation, to be received from"},
+	{HANDOFF_GRANT_UDP_SETTINGS, GRANT, 1, HANDOFF_TO_WORKER, GREETED, true,
+	 "GRANT_UDP_SETTINGS",
+	 "the array in which the worker says how long a UDP flow may be silent"},
 };
 
 const size_t handoff_table_count = sizeof(handoff_table) / sizeof(handoff_table[0]);

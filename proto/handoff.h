@@ -13,7 +13,8 @@
  *                              <--  WELCOME {version, abi, cpus, hooks}  or  REFUSED {reason}
  *   GRANTS                     -->
  *                              <--  GRANT_BATCHES, GRANT_COUNTERS, GRANT_STAGE, GRANT_RESUME (one
- *                                   fd each), GRANT_CONNTRACK (one fd) where the kernel tells of
+ *                                   fd each), GRANT_UDP_SETTINGS (one fd) where UDP is traced,
+ *                                   GRANT_CONNTRACK (one fd) where the kernel tells of
  *                                   translation, GRANT_RING (one fd each, one per online CPU),
  *                                   GRANTS_END
  *   ITERATE {what}             -->
@@ -31,8 +32,8 @@
 #define HANDOFF_VERSION 1
 #define HANDOFF_SOCKET_NAME "privd.sock"
 #define HANDOFF_HOOK_NAME_BYTES 32
-#define HANDOFF_HOOKS_MAX 8
-#define HANDOFF_PROGRAMS_MAX 8
+#define HANDOFF_HOOKS_MAX 12
+#define HANDOFF_PROGRAMS_MAX 16
 #define HANDOFF_REASON_BYTES 96
 #define HANDOFF_KERNEL_BYTES 64
 /* No message is longer; a receiver with one byte more of room sees every oversized one. */
@@ -55,6 +56,7 @@ enum handoff_type {
 	HANDOFF_PONG = 13,
 	HANDOFF_GRANT_STAGE = 14,
 	HANDOFF_GRANT_CONNTRACK = 15,
+	HANDOFF_GRANT_UDP_SETTINGS = 16,
 };
 
 enum handoff_direction {
@@ -73,9 +75,11 @@ enum handoff_iterator {
 	HANDOFF_ITERATE_CONNECTIONS = 1, /* struct conn_record, kind SNAPSHOT; CLOSE: found dead */
 	HANDOFF_ITERATE_CGROUPS = 2,	 /* struct cgroup_record */
 	HANDOFF_ITERATE_SPILLED = 3,	 /* as CONNECTIONS, those that found no room in the table */
+	HANDOFF_ITERATE_FLOWS = 4,	 /* as CONNECTIONS, of UDP; CLOSE: over */
+	HANDOFF_ITERATE_ENDED_FLOWS = 5, /* of these the CLOSE records */
 };
 
-#define HANDOFF_ITERATORS 4 /* the values are below it */
+#define HANDOFF_ITERATORS 6 /* the values are below it */
 
 struct handoff_header {
 	uint16_t type;	 /* enum handoff_type */
@@ -122,7 +126,8 @@ struct handoff_empty {
 /*
  * A descriptor to be mapped. BATCHES: struct conn_batch per possible CPU, read-only. COUNTERS:
  * struct conn_counters per possible CPU, read-only. STAGE: one struct snapshot_stage, read-only.
- * RESUME: struct handoff_resume, shared and writable.
+ * RESUME: struct handoff_resume, shared and writable. UDP_SETTINGS: struct udp_settings, shared and
+ * writable.
  */
 struct handoff_grant {
 	struct handoff_header header;

@@ -179,6 +179,24 @@ struct conn_counters {
 	__u64 unspilled; /* of these: whose socket is gone */
 	__u64 third_chance; /* close records made by a snapshot, of sockets that it found dead */
 	__u64 ends_missed;  /* connections whose end was never seen: their socket has another one */
+	__u64 orphaned;	    /* UDP flows whose socket is gone; the next sweep tells them */
+	__u64 evicted;	    /* UDP flows ended for want of room */
+	/* What was sent and received by UDP and could be given to no flow. */
+	__u64 overflow_sent_bytes;
+	__u64 overflow_recv_bytes;
+	__u64 overflow_sent_packets;
+	__u64 overflow_recv_packets;
+};
+
+/*
+ * How long a UDP flow may be silent, written by the worker and read by the programs. What is out of
+ * range is taken for the nearest value within.
+ */
+#define RECORD_UDP_TIMEOUT_MIN_NS 1000000000ULL
+#define RECORD_UDP_TIMEOUT_MAX_NS 86400000000000ULL
+struct udp_settings {
+	__u64 timeout_ns;	 /* before an answer was answered */
+	__u64 stream_timeout_ns; /* of an assured flow */
 };
 
 #define RECORD_ASSERT(expression) _Static_assert(expression, #expression)
@@ -187,7 +205,8 @@ RECORD_ASSERT(sizeof(struct conn_batch) == 24 + RECORD_BATCH_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct conn_lone) == 8 + 160);
 RECORD_ASSERT(sizeof(struct snapshot_stage) == 16 + RECORD_STAGE_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct cgroup_record) == 16 + RECORD_CGROUP_PATH_BYTES);
-RECORD_ASSERT(sizeof(struct conn_counters) == 88);
+RECORD_ASSERT(sizeof(struct conn_counters) == 136);
+RECORD_ASSERT(sizeof(struct udp_settings) == 16);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, id) == 8);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, sent_packets) == 64);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, pid) == 88);

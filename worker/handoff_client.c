@@ -363,6 +363,11 @@ static int take_grant(struct handoff_grants *grants, const struct handoff_welcom
 				 &(struct expectation){handoff_resume_bytes(cpus), 1,
 						       PROT_READ | PROT_WRITE},
 				 fd, &grants->resume, fault);
+	case HANDOFF_GRANT_UDP_SETTINGS:
+		return map_array(&packet->grant,
+				 &(struct expectation){sizeof(struct udp_settings), 1,
+						       PROT_READ | PROT_WRITE},
+				 fd, &grants->udp_settings, fault);
 	case HANDOFF_GRANT_RING:
 		if (grants->ring_count == welcome->rings) {
 			*fault = "more rings than promised";
@@ -385,8 +390,8 @@ static int take_grant(struct handoff_grants *grants, const struct handoff_welcom
 static int receive_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
 			  struct handoff_grants *grants)
 {
-	/* Four arrays, the netlink socket, the rings, and the end. */
-	const uint32_t messages = 4 + welcome->conntracks + welcome->rings + 1;
+	/* Five arrays, the netlink socket, the rings, and the end. */
+	const uint32_t messages = 5 + welcome->conntracks + welcome->rings + 1;
 	const char *fault;
 
 	for (uint32_t i = 0; i < messages; i++) {
@@ -456,6 +461,7 @@ void handoff_grants_fini(struct handoff_grants *grants)
 	array_fini(&grants->counters);
 	array_fini(&grants->stage);
 	array_fini(&grants->resume);
+	array_fini(&grants->udp_settings);
 	for (uint32_t i = 0; i < grants->ring_count; i++) {
 		munmap(grants->rings[i].memory, page + grants->rings[i].data_bytes);
 		if (grants->rings[i].fd >= 0)

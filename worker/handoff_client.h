@@ -51,6 +51,8 @@ struct handoff_grants {
 	struct handoff_array counters; /* struct conn_counters, read-only */
 	struct handoff_array stage;    /* one struct snapshot_stage */
 	struct handoff_array resume;   /* one struct handoff_resume, shared */
+	/* One struct udp_settings, shared; memory is NULL where UDP is not traced. */
+	struct handoff_array udp_settings;
 	struct handoff_ring *rings;
 	uint32_t ring_count;
 	uint32_t possible_cpus;

@@ -246,6 +246,7 @@ static void do_timers(struct loop *loop)
 		take_regular_pass(loop);
 	else if (loop->parts.pipeline->engine.state.suspects > 0)
 		pipeline_snapshot(loop->parts.pipeline);
+	pipeline_sweep(loop->parts.pipeline, loop->now_ns);
 	if (bus_take_joined(loop->parts.bus) || loop->now_ns >= loop->next_meta_ns)
 		publish_meta(loop);
 	update_facts(loop);

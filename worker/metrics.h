@@ -36,6 +36,13 @@
 	X(BPF_NO_FACTS, "bpf.no_facts", COUNTER)                                               \
 	X(BPF_LONE, "bpf.lone", COUNTER)                                                       \
 	X(BPF_MISSED_RUNS, "bpf.missed_runs", COUNTER) /* of all programs, by the last PONG */ \
+	X(UDP_SWEEPS, "udp.sweeps", COUNTER)                                                   \
+	X(UDP_ORPHANED, "udp.orphaned", COUNTER)                                               \
+	X(UDP_EVICTED, "udp.evicted", COUNTER)                                                 \
+	X(UDP_OVERFLOW_SENT_BYTES, "udp.overflow_sent_bytes", COUNTER)                         \
+	X(UDP_OVERFLOW_RECV_BYTES, "udp.overflow_recv_bytes", COUNTER)                         \
+	X(UDP_OVERFLOW_SENT_PACKETS, "udp.overflow_sent_packets", COUNTER)                     \
+	X(UDP_OVERFLOW_RECV_PACKETS, "udp.overflow_recv_packets", COUNTER)                     \
 	X(SNAPSHOT_PASSES, "snapshot.passes", COUNTER)                                         \
 	X(SNAPSHOT_RECORDS, "snapshot.records", COUNTER)                                       \
 	X(SNAPSHOT_ERRORS, "snapshot.errors", COUNTER)                                         \

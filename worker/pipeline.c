@@ -16,6 +16,25 @@ static struct handoff_resume *resume_of(const struct handoff_grants *grants)
 	return grants->resume.memory;
 }
 
+/* How often UDP's flows are looked at for those that are over, and at most. */
+#define SWEEP_INTERVAL_NS (5 * NS_PER_S)
+#define SWEEP_PAUSE_NS (200 * NS_PER_MS)
+
+static bool traces_udp(const struct pipeline *pipeline)
+{
+	return pipeline->grants->udp_settings.memory != NULL;
+}
+
+/* Tells the programs how long a flow may be silent. */
+static void write_udp_settings(const struct handoff_grants *grants, const struct config *config)
+{
+	struct udp_settings *settings = grants->udp_settings.memory;
+
+	__atomic_store_n(&settings->timeout_ns, config->udp_timeout_s * NS_PER_S, __ATOMIC_RELAXED);
+	__atomic_store_n(&settings->stream_timeout_ns, config->udp_stream_timeout_s * NS_PER_S,
+			 __ATOMIC_RELAXED);
+}
+
 static int open_rings(struct pipeline *pipeline)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -100,6 +119,8 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 	result = open_rings(pipeline);
 	if (result < 0)
 		return result;
+	if (traces_udp(pipeline))
+		write_udp_settings(grants, config);
 	batch_reader_init(&pipeline->reader, pipeline->sources, grants->possible_cpus, resume);
 	result = engine_init(&pipeline->engine, &settings, &sink, identity, &pipeline->metrics);
 	if (result < 0)
@@ -184,6 +205,12 @@ static struct conn_counters sum_counters(const struct handoff_grants *grants)
 		sum.unspilled += one.unspilled;
 		sum.third_chance += one.third_chance;
 		sum.ends_missed += one.ends_missed;
+		sum.orphaned += one.orphaned;
+		sum.evicted += one.evicted;
+		sum.overflow_sent_bytes += one.overflow_sent_bytes;
+		sum.overflow_recv_bytes += one.overflow_recv_bytes;
+		sum.overflow_sent_packets += one.overflow_sent_packets;
+		sum.overflow_recv_packets += one.overflow_recv_packets;
 	}
 	return sum;
 }
@@ -218,15 +245,48 @@ static int read_snapshot(struct pipeline *pipeline, enum handoff_iterator what)
 	return result;
 }
 
+/* UDP's flows, or of these those that are over. */
+static int read_flows(struct pipeline *pipeline, enum handoff_iterator what,
+		      const struct conn_counters *counters, uint64_t now_ns)
+{
+	pipeline->orphaned = counters->orphaned;
+	pipeline->swept_ns = now_ns;
+	return read_snapshot(pipeline, what);
+}
+
+int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns)
+{
+	const uint64_t age_ns = now_ns - pipeline->swept_ns;
+	struct conn_counters counters;
+	int result;
+
+	if (!traces_udp(pipeline) || age_ns < SWEEP_PAUSE_NS)
+		return 0;
+	counters = sum_counters(pipeline->grants);
+	if (age_ns < SWEEP_INTERVAL_NS && counters.orphaned == pipeline->orphaned)
+		return 0;
+	result = read_flows(pipeline, HANDOFF_ITERATE_ENDED_FLOWS, &counters, now_ns);
+	if (result < 0) {
+		pipeline->metrics.value[METRIC_SNAPSHOT_ERRORS]++;
+		log_warning("UDP's ended flows: %s", strerror(-result));
+		return result;
+	}
+	pipeline->metrics.value[METRIC_UDP_SWEEPS]++;
+	return 0;
+}
+
 int pipeline_snapshot(struct pipeline *pipeline)
 {
 	const struct conn_counters counters = sum_counters(pipeline->grants);
+	const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 	int result;
 
-	engine_pass_begin(&pipeline->engine, clock_ns(CLOCK_MONOTONIC), counters.opened);
+	engine_pass_begin(&pipeline->engine, now_ns, counters.opened);
 	result = read_snapshot(pipeline, HANDOFF_ITERATE_CONNECTIONS);
 	if (result == 0 && counters.spilled != counters.unspilled)
 		result = read_snapshot(pipeline, HANDOFF_ITERATE_SPILLED);
+	if (result == 0 && traces_udp(pipeline))
+		result = read_flows(pipeline, HANDOFF_ITERATE_FLOWS, &counters, now_ns);
 	/* Whoever closed while it was read must be gone before the table is judged. */
 	pipeline_drain(pipeline);
 	pipeline->snapshot_failed = result < 0;
@@ -249,6 +309,12 @@ static void measure_programs(struct metrics *metrics, const struct conn_counters
 	metrics->value[METRIC_BPF_NO_FACTS] = sum->no_facts;
 	metrics->value[METRIC_BPF_THIRD_CHANCE] = sum->third_chance;
 	metrics->value[METRIC_BPF_ENDS_MISSED] = sum->ends_missed;
+	metrics->value[METRIC_UDP_ORPHANED] = sum->orphaned;
+	metrics->value[METRIC_UDP_EVICTED] = sum->evicted;
+	metrics->value[METRIC_UDP_OVERFLOW_SENT_BYTES] = sum->overflow_sent_bytes;
+	metrics->value[METRIC_UDP_OVERFLOW_RECV_BYTES] = sum->overflow_recv_bytes;
+	metrics->value[METRIC_UDP_OVERFLOW_SENT_PACKETS] = sum->overflow_sent_packets;
+	metrics->value[METRIC_UDP_OVERFLOW_RECV_PACKETS] = sum->overflow_recv_packets;
 }
 
 static void measure_intake(struct pipeline *pipeline)

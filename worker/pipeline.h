@@ -36,6 +36,8 @@ struct pipeline {
 	struct metrics metrics;
 	uint64_t malformed;   /* iterators' records */
 	bool snapshot_failed; /* the last one */
+	uint64_t orphaned;    /* conn_counters.orphaned at the last look at UDP's flows */
+	uint64_t swept_ns;    /* when that was */
 	bool has_predecessor; /* another worker read these rings before */
 };
 
@@ -56,6 +58,12 @@ bool pipeline_can_wait(const struct pipeline *pipeline);
 
 /* Reads all rings and batches. */
 void pipeline_drain(struct pipeline *pipeline);
+
+/*
+ * Finds the UDP flows that are over, if it is time for it or sockets were closed that had several.
+ * Costs nothing where UDP is not traced. 0 or -errno (counted, logged).
+ */
+int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns);
 
 /*
  * Takes a snapshot into the table, draining on the way, and closes by inference what must have

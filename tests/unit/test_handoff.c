@@ -15,7 +15,7 @@ static const enum handoff_state states[] = {
 /* No header, parts of one, every length of the table, one beside each, and the limits. */
 static const size_t lengths[] = {
 	0,   1,	  7,   8,   9,	 15,  16,  17,	23,  24,   25,
-	103, 104, 105, 335, 336, 337, 615, 616, 617, 1024, 1025,
+	103, 104, 105, 655, 656, 657, 871, 872, 873, 1024, 1025,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))
@@ -168,7 +168,7 @@ Test(handoff, names_the_reason_of_a_refusal_by_its_errno)
 	cr_assert_eq(check(&session, &message, 24, 1, HANDOFF_TO_PRIVD), -EBADF);
 	message_init(&message, HANDOFF_PING, sizeof(struct handoff_empty));
 	cr_assert_eq(check(&session, &message, 8, 0, HANDOFF_TO_PRIVD), -EPROTO);
-	message_init(&message, HANDOFF_GRANT_CONNTRACK + 1, sizeof(struct handoff_empty));
+	message_init(&message, 31, sizeof(struct handoff_empty));
 	cr_assert_eq(check(&session, &message, 8, 0, HANDOFF_TO_PRIVD), -ENOMSG);
 }
 
@@ -200,12 +200,12 @@ Test(handoff, lets_the_worker_send_no_descriptor)
 
 Test(handoff, has_one_sound_row_for_each_type)
 {
-	cr_assert_eq(handoff_table_count, HANDOFF_GRANT_CONNTRACK);
-	for (unsigned type = HANDOFF_HELLO; type <= HANDOFF_GRANT_CONNTRACK; type++) {
-		const struct handoff_row *row = handoff_row(type);
+	for (size_t i = 0; i < handoff_table_count; i++) {
+		const struct handoff_row *row = &handoff_table[i];
+		const unsigned type = row->type;
 		struct handoff_header header;
 
-		cr_assert_not_null(row, "type %u", type);
+		cr_assert_eq(handoff_row(type), row, "type %u is there twice", type);
 		cr_assert_lt(row->type, 32, "the session remembers types as bits of a word");
 		cr_assert_geq(row->length, sizeof(struct handoff_header));
 		cr_assert_leq(row->length, HANDOFF_MESSAGE_MAX);
@@ -217,11 +217,9 @@ Test(handoff, has_one_sound_row_for_each_type)
 		cr_assert_eq(header.type, type);
 		cr_assert_eq(header.length, row->length);
 		cr_assert_eq(header.pad0, 0);
-		for (size_t i = 0; i < handoff_table_count; i++)
-			cr_assert(&handoff_table[i] == row || handoff_table[i].type != type);
 	}
 	cr_assert_null(handoff_row(0));
-	cr_assert_null(handoff_row(HANDOFF_GRANT_CONNTRACK + 1));
+	cr_assert_null(handoff_row(31));
 	cr_assert_str_eq(handoff_name(0), "unknown");
 }
 

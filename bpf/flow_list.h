@@ -1,0 +1,157 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Iterators over the flows, which put a record for each onto the stage: of those that were silent for
+ * their time, or whose socket is gone, the last one. And the one that finds the owners of UDP sockets at
+ * start. Included by udp.bpf.c.
+ */
+#ifndef SOCKWARDEN_BPF_FLOW_LIST_H
+#define SOCKWARDEN_BPF_FLOW_LIST_H
+
+#include "bpf/flow_table.h"
+#include "bpf/stage.h"
+
+/* session_id of the pass that has the stage. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, u32);
+	__type(value, u64);
+} flow_pass SEC(".maps");
+
+static __always_inline struct snapshot_stage *flow_stage(u64 session_id, u32 records)
+{
+	u32 zero = 0;
+	u64 *owner = bpf_map_lookup_elem(&flow_pass, &zero);
+
+	return owner ? stage_take(owner, session_id, records) : NULL;
+}
+
+/* Why a flow is over, or RECORD_END_NONE. The socket is known by the key of its facts. */
+static __always_inline u32 flow_end(const struct flow *flow, u64 now_ns)
+{
+	const struct facts *facts = udp_facts_get(flow->socket);
+
+	if (!facts || facts->id != flow->key.socket)
+		return RECORD_END_RELEASED;
+	return flow_is_idle(flow, now_ns) ? RECORD_END_IDLE : RECORD_END_NONE;
+}
+
+/* Puts a flow on the stage; only_ends: if it is over. Returns why it is. */
+static __always_inline u32 flow_stage_put(struct snapshot_stage *place, const struct flow *flow,
+					  bool only_ends)
+{
+	struct conn_record *record = &place->records[place->count % RECORD_STAGE_CAPACITY];
+	u64 now_ns = bpf_ktime_get_ns();
+	u32 end = flow_end(flow, now_ns);
+
+	if (end == RECORD_END_NONE && only_ends)
+		return end;
+	record->kind = end == RECORD_END_NONE ? RECORD_KIND_SNAPSHOT : RECORD_KIND_CLOSE;
+	flow_record(record, flow, end, end == RECORD_END_IDLE ? flow->last_ns : now_ns);
+	place->count++;
+	return end;
+}
+
+#ifdef CONN_OLD_KERNEL
+
+/*
+ * Without a lock a datagram may be added to a flow while it is being ended; its bytes are lost then, which
+ * takes one that comes within some ten ns of the end of its flow's long silence.
+ */
+static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool only_ends)
+{
+	struct snapshot_stage *place = flow_stage(ctx->meta->session_id, 1);
+	struct flow_key *found = ctx->key;
+	struct flow *flow = ctx->value;
+
+	if (place && found && flow) {
+		struct flow_key key = *found;
+
+		if (flow_stage_put(place, flow, only_ends) != RECORD_END_NONE)
+			bpf_map_delete_elem(&flows, &key);
+	}
+	return iterator_result(!place);
+}
+
+#else
+
+static __always_inline void flow_walk_way(struct snapshot_stage *place, struct flow_set *set,
+					  u32 index, u32 way, bool only_ends)
+{
+	struct flow *flow = flow_at(index, way);
+
+	if (!flow || flow_stage_put(place, flow, only_ends) == RECORD_END_NONE)
+		return;
+	flow->key.socket = 0;
+	set->tags[way] = 0;
+}
+
+static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool only_ends)
+{
+	struct snapshot_stage *place = flow_stage(ctx->meta->session_id, FLOW_WAYS);
+	const u32 *found = ctx->key;
+	struct flow_set *set;
+	u32 index;
+
+	if (!place || !found)
+		return iterator_result(!place);
+	index = *found;
+	set = bpf_map_lookup_elem(&flow_sets, &index);
+	/* Who cannot have it now finds the set in the next pass. */
+	if (!set || !flow_set_lock(set))
+		return 0;
+	for (u32 way = 0; way < FLOW_WAYS; way++) {
+		if (set->tags[way])
+			flow_walk_way(place, set, index, way, only_ends);
+	}
+	lock_release(&set->busy);
+	return 0;
+}
+
+#endif
+
+SEC("iter/bpf_map_elem")
+int list_flows(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return flows_walk(ctx, false);
+}
+
+SEC("iter/bpf_map_elem")
+int sweep_flows(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return flows_walk(ctx, true);
+}
+
+/* Whose the UDP sockets are that exist already. */
+SEC("iter/task_file")
+int seed_udp(struct bpf_iter__task_file *ctx)
+{
+	struct task_struct *task = ctx->task;
+	struct file *file = ctx->file;
+	struct socket *socket;
+	struct facts *facts;
+	struct sock *sk;
+	u64 key;
+
+	if (!task || !file)
+		return 0;
+	socket = file_socket(file);
+	if (!socket)
+		return 0;
+	sk = READ(socket, sk);
+	if (!sk || READ(sk, sk_protocol) != IPPROTO_UDP)
+		return 0;
+#ifdef CONN_OLD_KERNEL
+	key = (u64)sk;
+#else
+	key = sockets_by_address ? (u64)sk : bpf_get_socket_cookie(sk);
+#endif
+	facts = udp_facts_make(key);
+	if (!facts || facts->pid_source != RECORD_PID_NONE)
+		return 0;
+	process_of(&facts->process, task);
+	facts->pid_source = RECORD_PID_SEED;
+	return 0;
+}
+
+#endif
