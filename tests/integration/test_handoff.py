@@ -71,9 +71,9 @@ CASES = {
     "an iterator before the grants": ("greet", handoff.iterate(1)),
     "grants a second time": ("serve", message(GRANTS)),
     "a greeting after the grants": ("serve", "hello"),
-    "an iterator over nothing known": ("serve", handoff.iterate(4)),
+    "an iterator over nothing known": ("serve", handoff.iterate(6)),
     "an iterator with padding": ("serve", message(ITERATE, struct.pack("=II", 1, 7))),
-    "a pong": ("serve", message(PONG, b"\0" * (16 + 8 * 40 - 8))),
+    "a pong": ("serve", message(PONG, b"\0" * (16 + 16 * 40 - 8))),
 }
 
 
