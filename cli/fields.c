@@ -28,6 +28,7 @@ static const struct field table[] = {
 	{"pid", "PID", FIELD_NUMBER},
 	{"comm", "COMM", FIELD_TEXT},
 	{"uid", "UID", FIELD_NUMBER},
+	{"start_ns", "STARTED", FIELD_TIME},
 	{"pid_source", "PID-BY", FIELD_TEXT},
 	{"netns", "NETNS", FIELD_NUMBER},
 	{"cgroup", "CGROUP", FIELD_TEXT},

@@ -21,4 +21,17 @@ static inline uint64_t clock_ns(clockid_t clock)
 	return (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 }
 
+/* What makes the times of two clocks wall clock times. */
+struct clock_offsets {
+	uint64_t monotonic_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
+	uint64_t boot_ns;      /* CLOCK_REALTIME - CLOCK_BOOTTIME, which goes on in suspend */
+};
+
+/*
+ * Brings the offsets up to what was measured, but for differences that come of reading one clock after
+ * the other and of NTP's steady pull: what was told once is to be told as the same time again. A clock
+ * that is set is followed.
+ */
+void clock_offsets_follow(struct clock_offsets *offsets, struct clock_offsets measured);
+
 #endif

@@ -61,10 +61,10 @@ void engine_fini(struct engine *engine)
 	conn_state_fini(&engine->state);
 }
 
-void engine_tick(struct engine *engine, uint64_t now_ns, uint64_t wall_offset_ns, bool listened)
+void engine_tick(struct engine *engine, uint64_t now_ns, struct clock_offsets wall, bool listened)
 {
-	RECORD(engine, tape_put_tick, now_ns, wall_offset_ns, listened);
-	conn_events_tick(&engine->events, now_ns, wall_offset_ns, listened);
+	RECORD(engine, tape_put_tick, now_ns, wall, listened);
+	conn_events_tick(&engine->events, now_ns, wall, listened);
 }
 
 /* Ends the message that is being built, if there is one, and sends it. */

@@ -11,6 +11,7 @@
 #ifndef SOCKWARDEN_WORKER_ENGINE_H
 #define SOCKWARDEN_WORKER_ENGINE_H
 
+#include "common/clock.h"
 #include "common/config/config.h"
 #include "worker/conn/state.h"
 #include "worker/exclude.h"
@@ -77,10 +78,10 @@ int engine_init(struct engine *engine, const struct engine_settings *settings,
 void engine_fini(struct engine *engine);
 
 /*
- * Tells the time (CLOCK_MONOTONIC; wall_offset_ns is added for wall clock times) for what follows,
+ * Tells the time (CLOCK_MONOTONIC, and the way to the wall clock's) for what follows,
  * and whether somebody subscribes.
  */
-void engine_tick(struct engine *engine, uint64_t now_ns, uint64_t wall_offset_ns, bool listened);
+void engine_tick(struct engine *engine, uint64_t now_ns, struct clock_offsets wall, bool listened);
 
 /* A valid close record. */
 void engine_close(struct engine *engine, const struct conn_record *record);

@@ -40,7 +40,7 @@ struct loop {
 	struct meta_events meta;
 	int epoll_fd;
 	uint64_t now_ns;
-	uint64_t wall_offset_ns;
+	struct clock_offsets wall;
 	uint64_t started_ns;
 	uint64_t next_tick_ns;
 	uint64_t next_meta_ns;
@@ -53,10 +53,16 @@ struct loop {
 
 static void take_time(struct loop *loop)
 {
+	uint64_t wall_ns;
+
 	loop->now_ns = clock_ns(CLOCK_MONOTONIC);
-	loop->wall_offset_ns = clock_ns(CLOCK_REALTIME) - loop->now_ns;
-	loop->source.wall_offset_ns = loop->wall_offset_ns;
-	pipeline_tick(loop->parts.pipeline, loop->now_ns, loop->wall_offset_ns);
+	wall_ns = clock_ns(CLOCK_REALTIME);
+	clock_offsets_follow(&loop->wall, (struct clock_offsets){
+						  .monotonic_ns = wall_ns - loop->now_ns,
+						  .boot_ns = wall_ns - clock_ns(CLOCK_BOOTTIME),
+					  });
+	loop->source.wall = loop->wall;
+	pipeline_tick(loop->parts.pipeline, loop->now_ns, loop->wall);
 }
 
 /* privd is gone, or what it says cannot be trusted: the end, not in silence. */
@@ -213,7 +219,7 @@ static void publish_meta(struct loop *loop)
 	pipeline_measure(pipeline, false);
 	update_facts(loop);
 	length = meta_events_make(&loop->meta, &pipeline->metrics, loop->parts.facts,
-				  loop->now_ns + loop->wall_offset_ns, listened, &bytes);
+				  loop->now_ns + loop->wall.monotonic_ns, listened, &bytes);
 	if (length > 0)
 		bus_publish(loop->parts.bus, bytes, length);
 }

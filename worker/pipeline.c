@@ -161,9 +161,9 @@ void pipeline_free(struct pipeline *pipeline)
 	free(pipeline);
 }
 
-void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, uint64_t wall_offset_ns)
+void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, struct clock_offsets wall)
 {
-	engine_tick(&pipeline->engine, now_ns, wall_offset_ns, bus_has_subscribers(pipeline->bus));
+	engine_tick(&pipeline->engine, now_ns, wall, bus_has_subscribers(pipeline->bus));
 }
 
 bool pipeline_can_wait(const struct pipeline *pipeline)

@@ -9,6 +9,7 @@
 #ifndef SOCKWARDEN_WORKER_PIPELINE_H
 #define SOCKWARDEN_WORKER_PIPELINE_H
 
+#include "common/clock.h"
 #include "common/config/config.h"
 #include "worker/engine.h"
 #include "worker/handoff_client.h"
@@ -50,8 +51,8 @@ int pipeline_new(struct pipeline **pipeline, const struct config *config,
 		 struct bus *bus, const struct identity *identity);
 void pipeline_free(struct pipeline *pipeline);
 
-/* Tells the engine the time (CLOCK_MONOTONIC, offset to the wall clock) and who listens. */
-void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, uint64_t wall_offset_ns);
+/* Tells the engine the time (CLOCK_MONOTONIC, the way to the wall clock's) and who listens. */
+void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, struct clock_offsets wall);
 
 /* Whether reading may still wait: no ring is filling up. */
 bool pipeline_can_wait(const struct pipeline *pipeline);

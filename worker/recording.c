@@ -38,7 +38,7 @@ int recording_begin(struct recording *recording, uint64_t now_ns, uint32_t *id)
 	config_write(&json, recording->config);
 	tape_begin(writer, &events->identity, text, json_length(&json));
 	tape_state_save(writer, engine);
-	tape_put_tick(writer, events->now_ns, events->wall_offset_ns, events->listened);
+	tape_put_tick(writer, events->now_ns, events->wall, events->listened);
 	engine->tape = writer;
 	*id = recorder->id;
 	return 0;

@@ -52,7 +52,7 @@ static void put_cgroup(struct example_tape *tape)
 /* One of each input. */
 static void put_inputs(struct example_tape *tape)
 {
-	tape_put_tick(&tape->writer, 2000000000, 5, true);
+	tape_put_tick(&tape->writer, 2000000000, (struct clock_offsets){5, 6}, true);
 	put_record(tape, TAPE_CLOSE, 1);
 	put_cgroup(tape);
 	for (unsigned pass = 0; pass < 6; pass++) {

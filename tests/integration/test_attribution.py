@@ -7,13 +7,15 @@ and whoever ends it from then on.
 """
 import dataclasses
 import json
+import os
 import pathlib
 import subprocess
+import time
 
 import pytest
 
-from harness.scale import SLOW
-from harness.sockets import connect, incoming, listen, outgoing
+from harness.scale import SLOW, program
+from harness.sockets import connect, incoming, listen, outgoing, start_program
 
 ACTORS = pathlib.Path(__file__).parent / "harness" / "actors.py"
 PYTHON = "python3"
@@ -117,4 +119,41 @@ def test_who_has_a_connection_that_was_made(tracer, box, name):
     ended, = tracer.events.wait_closed(outgoing(box, port))
     assert ended["id"] == live["id"] and told(ended) == expected
     scene.close()
+    listener.close()
+
+
+def wall_clock(ticks):
+    """Clock ticks since boot, as /proc/PID/stat has them, in ns of the wall clock."""
+    boot_ns = time.time_ns() - time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    return boot_ns + ticks * 10**9 // os.sysconf("SC_CLK_TCK")
+
+
+def near(start_ns, ticks):
+    """A tick, and how far the worker's clock offsets may be behind."""
+    return -25e6 < int(start_ns) - wall_clock(ticks) < 25e6
+
+
+def test_two_processes_that_had_one_number_after_the_other_are_not_mixed_up(tracer, box):
+    """The first one's connection still lives when the second one has its number."""
+    listener = listen(box, "127.0.0.1", 7960)
+    player, words = start_program(box, program("samepid"), "7960")
+    pid, first, second = map(int, words[1:])
+    servers = [listener.accept()[0] for _ in range(2)]
+
+    def check(connections):
+        by_comm = {c["comm"]: c for c in connections}
+        assert by_comm.keys() == {"first", "second"}
+        assert {c["pid"] for c in connections} == {pid}
+        assert near(by_comm["first"]["start_ns"], first)
+        assert near(by_comm["second"]["start_ns"], second)
+        assert int(by_comm["second"]["start_ns"]) - int(by_comm["first"]["start_ns"]) > 40e6
+        return {comm: c["start_ns"] for comm, c in by_comm.items()}
+
+    starts = check([c for c in tracer.snapshot() if outgoing(box, 7960)(c)])
+    for server in servers:
+        server.close()
+    player.stdin.close()
+    player.wait(10)
+    # What identifies a process does not change from one message to the next.
+    assert check(tracer.events.wait_closed(outgoing(box, 7960), 2)) == starts
     listener.close()

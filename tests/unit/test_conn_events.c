@@ -12,6 +12,7 @@
 #include <string.h>
 
 #define WALL 1795330000000000000ULL
+#define OFFSETS ((struct clock_offsets){WALL, WALL})
 
 static struct conn_events events;
 static struct conn_record record;
@@ -22,7 +23,7 @@ static void begin(bool listened)
 	static const struct identity identity = {.host = "h\"1", .instance = "00112233aabbccdd"};
 
 	conn_events_init(&events, &identity);
-	conn_events_tick(&events, 1000, WALL, listened);
+	conn_events_tick(&events, 1000, OFFSETS, listened);
 	record = example_record();
 	view = example_view(&record);
 }
@@ -144,7 +145,7 @@ Test(conn_events, encode_nothing_while_nobody_listens_but_count_on)
 	cr_expect(conn_events_finish(&events, &message));
 	cr_expect_null(message.bytes);
 	cr_expect_eq(message.records, added);
-	conn_events_tick(&events, 2000, WALL, true);
+	conn_events_tick(&events, 2000, OFFSETS, true);
 	cr_assert_eq(conn_events_add(&events, &view), 0);
 	cr_assert(conn_events_finish(&events, &message));
 	root = parse(&message);
@@ -159,7 +160,7 @@ Test(conn_events, tell_a_new_subscriber_all_that_comes_after_it)
 
 	begin(false);
 	cr_assert_eq(conn_events_add(&events, &view), 0);
-	conn_events_tick(&events, 2000, WALL, true);
+	conn_events_tick(&events, 2000, OFFSETS, true);
 	cr_expect_eq(conn_events_pending(&events), 0);
 	record.id = 2;
 	cr_assert_eq(conn_events_add(&events, &view), 0);
@@ -178,7 +179,7 @@ Test(conn_events, lose_nothing_that_was_encoded_when_the_last_subscriber_leaves)
 
 	begin(true);
 	cr_assert_eq(conn_events_add(&events, &view), 0);
-	conn_events_tick(&events, 2000, WALL, false);
+	conn_events_tick(&events, 2000, OFFSETS, false);
 	cr_assert_eq(conn_events_add(&events, &view), 0);
 	cr_assert(conn_events_finish(&events, &message));
 	root = parse(&message);
@@ -192,7 +193,7 @@ Test(conn_events, know_when_the_oldest_was_added)
 
 	begin(true);
 	cr_assert_eq(conn_events_add(&events, &view), 0);
-	conn_events_tick(&events, 5000, WALL, true);
+	conn_events_tick(&events, 5000, OFFSETS, true);
 	cr_assert_eq(conn_events_add(&events, &view), 0);
 	cr_expect_eq(conn_events_oldest_ns(&events), 1000);
 	cr_assert(conn_events_finish(&events, &message));
@@ -209,7 +210,7 @@ Test(conn_events, fit_their_head_with_the_worst_host_name)
 	memset(identity.host, 1, sizeof(identity.host) - 1);
 	begin(true);
 	conn_events_init(&events, &identity);
-	conn_events_tick(&events, UINT64_MAX, 0, true);
+	conn_events_tick(&events, UINT64_MAX, (struct clock_offsets){0}, true);
 	events.seq = UINT64_MAX - 1;
 	cr_assert_eq(conn_events_add(&events, &view), 0);
 	cr_assert(conn_events_finish(&events, &message));

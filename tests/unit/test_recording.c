@@ -128,7 +128,9 @@ static void live(unsigned steps)
 		struct conn_record record;
 
 		world.now_ns += dice(200000000);
-		engine_tick(world.engine, world.now_ns, WALL_OFFSET_NS + dice(1000), dice(20) > 0);
+		engine_tick(world.engine, world.now_ns,
+			    (struct clock_offsets){WALL_OFFSET_NS + dice(1000), dice(1000)},
+			    dice(20) > 0);
 		for (unsigned i = dice(40); i > 0; i--) {
 			record = any_record(false);
 			engine_close(world.engine, &record);
@@ -262,7 +264,7 @@ Test(recording, the_largest_state_fits)
 	struct conn_record record = any_record(true);
 	uint32_t id;
 
-	engine_tick(world.engine, world.now_ns, 0, true);
+	engine_tick(world.engine, world.now_ns, (struct clock_offsets){0}, true);
 	engine_pass_begin(world.engine, world.now_ns, 0);
 	for (record.id = 1; record.id <= world.config.state_max_connections; record.id++)
 		engine_seen(world.engine, &record);

@@ -57,7 +57,7 @@ static void put_story(void)
 	const struct conn_record closed = example_record();
 	const struct cgroup_record cgroup = example_cgroup();
 
-	tape_put_tick(&tape.writer, 2000000000, 5, true);
+	tape_put_tick(&tape.writer, 2000000000, (struct clock_offsets){5, 6}, true);
 	put_record(TAPE_CLOSE, &closed);
 	tape_put(&tape.writer, TAPE_CGROUP, &cgroup, sizeof(cgroup));
 	tape_put_time(&tape.writer, TAPE_CGROUPS_FILLED, 2000000000);
@@ -104,10 +104,10 @@ Test(tape, nothing_is_written_while_nobody_listened)
 {
 	const struct conn_record closed = example_record();
 
-	tape_put_tick(&tape.writer, 1, 0, false);
+	tape_put_tick(&tape.writer, 1, (struct clock_offsets){0}, false);
 	put_record(TAPE_CLOSE, &closed);
 	tape_put_flush(&tape.writer, 1, true);
-	tape_put_tick(&tape.writer, 2, 0, true);
+	tape_put_tick(&tape.writer, 2, (struct clock_offsets){0}, true);
 	put_record(TAPE_CLOSE, &closed);
 	tape_put_flush(&tape.writer, 2, true);
 	tape_end(&tape.writer);

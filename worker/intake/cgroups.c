@@ -26,6 +26,13 @@ static struct cgroups_entry *find(struct cgroups *cgroups, uint64_t id)
 	return NULL;
 }
 
+void cgroups_entry_set(struct cgroups_entry *entry, const struct cgroup_record *record)
+{
+	entry->id = record->id;
+	memcpy(entry->path, record->path, sizeof(entry->path));
+	container_id_of(entry->path, entry->container);
+}
+
 bool cgroups_put(struct cgroups *cgroups, const struct cgroup_record *record)
 {
 	struct cgroups_entry *entry;
@@ -39,9 +46,7 @@ bool cgroups_put(struct cgroups *cgroups, const struct cgroup_record *record)
 		entry = &cgroups->entries[set][cgroups->oldest[set]];
 		cgroups->oldest[set] = (uint8_t)((cgroups->oldest[set] + 1) % CGROUPS_WAYS);
 	}
-	entry->id = record->id;
-	memcpy(entry->path, record->path, sizeof(entry->path));
-	container_id_of(entry->path, entry->container);
+	cgroups_entry_set(entry, record);
 	return true;
 }
 

@@ -32,6 +32,9 @@ struct cgroups {
 
 /* Zeroed memory is an empty cache. */
 
+/* Makes an entry of a record that is valid. */
+void cgroups_entry_set(struct cgroups_entry *entry, const struct cgroup_record *record);
+
 /* Puts one record in; false if it is malformed. */
 bool cgroups_put(struct cgroups *cgroups, const struct cgroup_record *record);
 

@@ -27,11 +27,11 @@ void conn_events_init(struct conn_events *events, const struct identity *identit
 	begin(events);
 }
 
-void conn_events_tick(struct conn_events *events, uint64_t now_ns, uint64_t wall_offset_ns,
+void conn_events_tick(struct conn_events *events, uint64_t now_ns, struct clock_offsets wall,
 		      bool listened)
 {
 	events->now_ns = now_ns;
-	events->wall_offset_ns = wall_offset_ns;
+	events->wall = wall;
 	events->listened = listened;
 	if (events->records == 0) {
 		begin(events);
@@ -50,7 +50,7 @@ int conn_events_add(struct conn_events *events, const struct conn_view *view)
 	if (events->encoded) {
 		if (events->records > 0)
 			JSON_TEXT(&events->json, ",");
-		conn_json_write(&events->json, view, events->wall_offset_ns);
+		conn_json_write(&events->json, view, events->wall);
 	}
 	events->records++;
 	return 0;
@@ -86,7 +86,7 @@ bool conn_events_finish(struct conn_events *events, struct conn_events_message *
 	if (events->encoded) {
 		json_init(&json, head, sizeof(head));
 		event_head_write(&json, "conn.v1", &events->identity, events->seq,
-				 events->now_ns + events->wall_offset_ns);
+				 events->now_ns + events->wall.monotonic_ns);
 		JSON_TEXT(&json, ",\"connections\":[");
 		head_bytes = json_length(&json);
 		JSON_TEXT(&events->json, "]}");

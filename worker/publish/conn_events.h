@@ -14,6 +14,7 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_CONN_EVENTS_H
 #define SOCKWARDEN_WORKER_PUBLISH_CONN_EVENTS_H
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "worker/conn/view.h"
 #include "worker/facts.h"
@@ -34,7 +35,7 @@ struct conn_events {
 	struct identity identity;
 	uint64_t seq; /* of the message being built */
 	uint64_t now_ns;
-	uint64_t wall_offset_ns;
+	struct clock_offsets wall;
 	uint64_t oldest_ns; /* when the first record of this message was added */
 	uint32_t records;   /* in this message */
 	bool listened;	    /* somebody subscribes now */
@@ -54,11 +55,11 @@ struct conn_events_message {
 void conn_events_init(struct conn_events *events, const struct identity *identity);
 
 /*
- * Tells the time for all that follows: now_ns is CLOCK_MONOTONIC, wall_offset_ns is added to it
- * for wall clock times. When the first subscriber came, a message that was only counted ends
+ * Tells the time for all that follows: now_ns is CLOCK_MONOTONIC, wall the way to the wall clock's.
+ * When the first subscriber came, a message that was only counted ends
  * here, so that nothing after this is missing.
  */
-void conn_events_tick(struct conn_events *events, uint64_t now_ns, uint64_t wall_offset_ns,
+void conn_events_tick(struct conn_events *events, uint64_t now_ns, struct clock_offsets wall,
 		      bool listened);
 
 /* Adds one connection. Returns 0, or -ENOSPC if the message is full: finish it first. */

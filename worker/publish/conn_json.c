@@ -23,14 +23,17 @@ static void write_end(struct json *json, bool ipv6, const uint8_t *ip, uint16_t 
 	write_known(json, port);
 }
 
-static void write_process(struct json *json, const struct conn_view *view)
+static void write_process(struct json *json, const struct conn_view *view,
+			  struct clock_offsets wall)
 {
 	const struct conn_record *record = view->record;
 	const char *source = conn_pid_source(record);
 
 	if (!source) {
-		JSON_TEXT(json, ",\"pid\":null,\"comm\":null,\"uid\":null,\"pid_source\":null,"
-				"\"netns\":");
+		JSON_TEXT(
+			json,
+			",\"pid\":null,\"comm\":null,\"uid\":null,\"start_ns\":null,\"pid_source\":null,"
+			"\"netns\":");
 		write_known(json, record->netns);
 		JSON_TEXT(json, ",\"cgroup\":null,\"container\":null");
 		return;
@@ -41,6 +44,8 @@ static void write_process(struct json *json, const struct conn_view *view)
 	json_string(json, record->comm, conn_comm_length(record));
 	JSON_TEXT(json, ",\"uid\":");
 	json_u64(json, record->uid);
+	JSON_TEXT(json, ",\"start_ns\":");
+	json_u64_string(json, record->start_ns + wall.boot_ns);
 	JSON_TEXT(json, ",\"pid_source\":");
 	json_word(json, source);
 	JSON_TEXT(json, ",\"netns\":");
@@ -59,13 +64,13 @@ static void write_process(struct json *json, const struct conn_view *view)
 }
 
 static void write_times(struct json *json, const struct conn_record *record,
-			uint64_t wall_offset_ns)
+			struct clock_offsets wall)
 {
 	uint64_t duration_ns;
 
 	JSON_TEXT(json, ",\"opened_ns\":");
 	if (record->opened_ns != 0)
-		json_u64_string(json, record->opened_ns + wall_offset_ns);
+		json_u64_string(json, record->opened_ns + wall.monotonic_ns);
 	else
 		JSON_TEXT(json, "null");
 	JSON_TEXT(json, ",\"duration_ns\":");
@@ -143,7 +148,7 @@ static void write_outcome(struct json *json, const struct conn_view *view)
 	JSON_TEXT(json, ",\"nat\":null,\"dns\":null}");
 }
 
-void conn_json_write(struct json *json, const struct conn_view *view, uint64_t wall_offset_ns)
+void conn_json_write(struct json *json, const struct conn_view *view, struct clock_offsets wall)
 {
 	const struct conn_record *record = view->record;
 	bool ipv6 = record->family == RECORD_FAMILY_IPV6;
@@ -168,8 +173,8 @@ void conn_json_write(struct json *json, const struct conn_view *view, uint64_t w
 	JSON_TEXT(json, "},\"remote\":");
 	write_end(json, ipv6, record->remote_ip, record->remote_port);
 	JSON_TEXT(json, ",\"names\":[]}");
-	write_process(json, view);
-	write_times(json, record, wall_offset_ns);
+	write_process(json, view, wall);
+	write_times(json, record, wall);
 	write_counters(json, view);
 	write_outcome(json, view);
 }

@@ -6,6 +6,7 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_CONN_JSON_H
 #define SOCKWARDEN_WORKER_PUBLISH_CONN_JSON_H
 
+#include "common/clock.h"
 #include "common/json.h"
 #include "worker/conn/view.h"
 
@@ -13,9 +14,8 @@
 #define CONN_JSON_BYTES_MAX 4096
 
 /*
- * Appends the object. wall_offset_ns is CLOCK_REALTIME - CLOCK_MONOTONIC, which makes a record's
- * times wall clock times.
+ * Appends the object. wall makes the record's times wall clock times.
  */
-void conn_json_write(struct json *json, const struct conn_view *view, uint64_t wall_offset_ns);
+void conn_json_write(struct json *json, const struct conn_view *view, struct clock_offsets wall);
 
 #endif

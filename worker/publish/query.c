@@ -49,7 +49,7 @@ static size_t write_page(struct json *json, const struct query_request *request,
 			if (!first)
 				JSON_TEXT(json, ",");
 			first = false;
-			conn_json_write(json, &view, source->wall_offset_ns);
+			conn_json_write(json, &view, source->wall);
 		}
 		slot = next;
 	}

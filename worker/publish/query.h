@@ -20,6 +20,7 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_QUERY_H
 #define SOCKWARDEN_WORKER_PUBLISH_QUERY_H
 
+#include "common/clock.h"
 #include "common/config/write.h"
 #include "worker/conn/view.h"
 #include "worker/facts.h"
@@ -54,7 +55,7 @@ struct query_source {
 	const struct worker_facts *facts;
 	struct query_recordings recordings;
 	const struct config *config;
-	uint64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
+	struct clock_offsets wall;
 };
 
 struct query;

@@ -136,12 +136,14 @@ static int take_record(struct replay *replay, const struct tape_entry *entry)
 
 static int take_tick(struct replay *replay, const struct tape_entry *entry)
 {
+	struct clock_offsets wall;
 	struct tape_tick tick;
 
 	memcpy(&tick, entry->payload, sizeof(tick));
 	if (tick.listened > 1)
 		return tape_reader_reject(&replay->reader, "a tick's flag is neither 0 nor 1");
-	engine_tick(&replay->engine, tick.now_ns, tick.wall_offset_ns, tick.listened);
+	wall = (struct clock_offsets){tick.monotonic_offset_ns, tick.boot_offset_ns};
+	engine_tick(&replay->engine, tick.now_ns, wall, tick.listened);
 	return 0;
 }
 

@@ -214,8 +214,7 @@ static const char *load_cgroup(struct tape_state_loader *loader, const uint8_t *
 	    !cgroup_record_is_valid(&group.record))
 		return "no control group can be this";
 	entry = &cgroups->entries[group.set][group.way];
-	entry->id = group.record.id;
-	memcpy(entry->path, group.record.path, sizeof(entry->path));
+	cgroups_entry_set(entry, &group.record);
 	cgroups->oldest[group.set] = (uint8_t)group.oldest;
 	return NULL;
 }

@@ -78,8 +78,9 @@ struct tape_time {
 
 struct tape_tick {
 	uint64_t now_ns;
-	uint64_t wall_offset_ns; /* CLOCK_REALTIME - CLOCK_MONOTONIC */
-	uint64_t listened;	 /* 1: somebody subscribes */
+	uint64_t monotonic_offset_ns; /* struct clock_offsets */
+	uint64_t boot_offset_ns;
+	uint64_t listened; /* 1: somebody subscribes */
 };
 
 struct tape_pass_begin {

@@ -51,12 +51,13 @@ void tape_put_time(struct tape_writer *writer, enum tape_type type, uint64_t now
 	tape_put(writer, type, &time, sizeof(time));
 }
 
-void tape_put_tick(struct tape_writer *writer, uint64_t now_ns, uint64_t wall_offset_ns,
+void tape_put_tick(struct tape_writer *writer, uint64_t now_ns, struct clock_offsets wall,
 		   bool listened)
 {
 	const struct tape_tick tick = {
 		.now_ns = now_ns,
-		.wall_offset_ns = wall_offset_ns,
+		.monotonic_offset_ns = wall.monotonic_ns,
+		.boot_offset_ns = wall.boot_ns,
 		.listened = listened,
 	};
 

@@ -6,6 +6,7 @@
 #ifndef SOCKWARDEN_WORKER_TAPE_WRITER_H
 #define SOCKWARDEN_WORKER_TAPE_WRITER_H
 
+#include "common/clock.h"
 #include "worker/facts.h"
 #include "worker/tape/tape.h"
 
@@ -28,7 +29,7 @@ void tape_begin(struct tape_writer *writer, const struct identity *identity, con
 void tape_put(struct tape_writer *writer, enum tape_type type, const void *payload, size_t length);
 
 void tape_put_time(struct tape_writer *writer, enum tape_type type, uint64_t now_ns);
-void tape_put_tick(struct tape_writer *writer, uint64_t now_ns, uint64_t wall_offset_ns,
+void tape_put_tick(struct tape_writer *writer, uint64_t now_ns, struct clock_offsets wall,
 		   bool listened);
 void tape_put_pass_begin(struct tape_writer *writer, uint64_t now_ns, uint64_t opened);
 void tape_put_flush(struct tape_writer *writer, uint64_t now_ns, bool force);

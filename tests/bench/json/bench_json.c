@@ -18,7 +18,7 @@
 #define RECORDS 1024
 #define PASSES 20
 #define ROUNDS_MAX 1001
-#define WALL_OFFSET_NS 1795330000000000000ULL
+#define OFFSETS ((struct clock_offsets){1795330000000000000ULL, 1795330000000000000ULL})
 
 static struct conn_record records[RECORDS];
 static struct conn_view views[RECORDS];
@@ -61,7 +61,7 @@ static void encode(void *ctx)
 
 	json_init(&json, buffer, sizeof(buffer));
 	for (unsigned i = 0; i < RECORDS; i++)
-		conn_json_write(&json, &views[i], WALL_OFFSET_NS);
+		conn_json_write(&json, &views[i], OFFSETS);
 	*bytes = json_length(&json) / RECORDS;
 }
 
@@ -79,7 +79,7 @@ static void build_and_send(void *ctx)
 
 	if (events.seq == 0)
 		conn_events_init(&events, &identity);
-	conn_events_tick(&events, 1, WALL_OFFSET_NS, true);
+	conn_events_tick(&events, 1, OFFSETS, true);
 	for (unsigned i = 0; i < RECORDS; i++) {
 		if (conn_events_is_full(&events) && conn_events_finish(&events, &message))
 			bus_publish(ctx, message.bytes, message.length);

@@ -47,7 +47,7 @@ def connection(**facts):
         "id": "0000000000001a2b", "state": "closed", "protocol": "tcp", "family": "ipv4",
         "direction": "outgoing", "local": {"ip": "10.0.0.5", "port": 51514},
         "remote": {"ip": "10.0.0.9", "port": 443, "names": []}, "pid": 4711, "comm": "curl",
-        "uid": 1000, "pid_source": "connect", "netns": 4026531840, "cgroup": "/x", "container": None,
+        "uid": 1000, "start_ns": "1795320000000000000", "pid_source": "connect", "netns": 4026531840, "cgroup": "/x", "container": None,
         "opened_ns": "1795330000000000000", "duration_ns": "1234567", "handshake_us": 311,
         "total": {"sent_bytes": 2048, "recv_bytes": 5, "sent_packets": 9, "recv_packets": 8,
                   "retransmits": 0},
