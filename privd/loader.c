@@ -101,6 +101,14 @@ static struct bpf_object *open_object(const struct candidate *candidate)
 	return bpf_object__open_mem(bytes, size, &options);
 }
 
+/* Sets a constant of the programs, if this map is the one that holds it. */
+static int set_constant(struct bpf_map *map, const char *section, bool value)
+{
+	return strcmp(bpf_map__name(map), section) == 0
+		       ? bpf_map__set_initial_value(map, &value, sizeof(value))
+		       : 0;
+}
+
 /* Sets sizes and constants, and leaves out what this candidate does not use. */
 static int prepare(struct bpf_object *object, const struct candidate *candidate,
 		   const struct loader *loader)
@@ -121,22 +129,14 @@ static int prepare(struct bpf_object *object, const struct candidate *candidate,
 	{
 		const char *name = bpf_map__name(map);
 
-		if (strcmp(name, "batches") == 0 || strcmp(name, "counters") == 0 ||
-		    strcmp(name, "rings") == 0) {
+		error = set_constant(map, ".rodata.accept", candidate->accept != ACCEPT_NONE);
+		if (!error)
+			error = set_constant(map, ".rodata.cgroup", loader->cgroup_v1);
+		if (!error && (strcmp(name, "batches") == 0 || strcmp(name, "counters") == 0 ||
+			       strcmp(name, "rings") == 0))
 			error = bpf_map__set_max_entries(map, loader->possible_cpus);
-			if (error)
-				return error;
-		} else if (strcmp(name, ".rodata.accept") == 0) {
-			const bool hooked = candidate->accept != ACCEPT_NONE;
-
-			error = bpf_map__set_initial_value(map, &hooked, sizeof(hooked));
-			if (error)
-				return error;
-		} else if (strcmp(name, ".rodata.cgroup") == 0) {
-			error = bpf_map__set_initial_value(map, &loader->cgroup_v1, sizeof(bool));
-			if (error)
-				return error;
-		}
+		if (error)
+			return error;
 	}
 	return 0;
 }
@@ -295,7 +295,6 @@ int loader_attach(struct loader *loader)
 static int load_udp(struct loader *loader, enum udp_hook hook)
 {
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "sockwarden_udp");
-	const bool by_address = hook == UDP_KPROBE;
 	struct bpf_program *program;
 	struct bpf_map *map;
 	size_t size;
@@ -320,8 +319,10 @@ static int load_udp(struct loader *loader, enum udp_hook hook)
 
 		if (fd >= 0 && name[0] != '.')
 			error = bpf_map__reuse_fd(map, fd);
-		else if (strcmp(name, ".rodata.sockets") == 0)
-			error = bpf_map__set_initial_value(map, &by_address, sizeof(by_address));
+		if (!error)
+			error = set_constant(map, ".rodata.sockets", hook == UDP_KPROBE);
+		if (!error)
+			error = set_constant(map, ".rodata.cgroup", loader->cgroup_v1);
 		if (error)
 			return error;
 	}
