@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/publish/conn_terms.h"
 
 #include <errno.h>
 #include <netinet/in.h>
@@ -38,6 +39,11 @@ struct engine_settings engine_settings_of(const struct config *config)
 		.tcp_enabled = config->tcp_enabled,
 		.udp_enabled = config->udp_enabled,
 		.ipv6_enabled = config->ipv6_enabled,
+		.max_clients = config->state_max_clients,
+		.max_closed = config->state_max_closed_buffered,
+		.client_expiry_ns = config->state_client_expiry_s * NS_PER_S,
+		.rollup = config->state_rollup,
+		.ephemeral = PORT_RANGE_DEFAULT,
 		.exclude_source = &config->exclude_source,
 		.exclude_destination = &config->exclude_destination,
 	};
@@ -47,17 +53,29 @@ int engine_init(struct engine *engine, const struct engine_settings *settings,
 		const struct engine_sink *sink, const struct identity *identity,
 		struct metrics *metrics)
 {
+	const struct clients_settings clients = {
+		.max_clients = settings->max_clients,
+		.max_connections = settings->max_connections,
+		.max_closed = settings->max_closed,
+		.expiry_ns = settings->client_expiry_ns,
+	};
+	int result;
+
 	engine->settings = *settings;
 	engine->sink = *sink;
 	engine->metrics = metrics;
 	exclude_build(&engine->exclude, settings->exclude_source, settings->exclude_destination);
 	conn_events_init(&engine->events, identity);
+	result = clients_init(&engine->clients, &clients);
+	if (result < 0)
+		return result;
 	return conn_state_init(&engine->state, settings->max_connections, settings->interval_ns,
 			       settings->closed, settings->inferred);
 }
 
 void engine_fini(struct engine *engine)
 {
+	clients_fini(&engine->clients);
 	conn_state_fini(&engine->state);
 }
 
@@ -65,6 +83,7 @@ void engine_tick(struct engine *engine, uint64_t now_ns, struct clock_offsets wa
 {
 	RECORD(engine, tape_put_tick, now_ns, wall, listened);
 	conn_events_tick(&engine->events, now_ns, wall, listened);
+	clients_expire(&engine->clients, now_ns);
 }
 
 /* Ends the message that is being built, if there is one, and sends it. */
@@ -99,8 +118,18 @@ static void find_cgroup(struct engine *engine, struct conn_view *view)
 	view->container = entry && entry->container[0] != '\0' ? entry->container : NULL;
 }
 
-/* Whether the configuration wants it told. What is not still counts in the books. */
-static bool is_told(const struct engine *engine, const struct conn_record *record)
+void engine_complete(struct engine *engine, struct conn_view *view)
+{
+	const struct conn_record *record = view->record;
+
+	find_cgroup(engine, view);
+	view->intra_host = local_addresses_has(&engine->local_addresses, record->family,
+					       record->remote_ip, engine->events.now_ns);
+	view->direction =
+		conn_direction_fix(record, conn_is_intra_host(view), engine->settings.ephemeral);
+}
+
+bool engine_is_told(const struct engine *engine, const struct conn_record *record)
 {
 	const struct engine_settings *settings = &engine->settings;
 
@@ -113,25 +142,58 @@ static bool is_told(const struct engine *engine, const struct conn_record *recor
 
 static void publish(struct engine *engine, struct conn_view *view)
 {
-	if (!is_told(engine, view->record)) {
-		engine->metrics->value[METRIC_CONN_EXCLUDED] += view->closed;
+	uint64_t *metric = engine->metrics->value;
+
+	if (!engine_is_told(engine, view->record)) {
+		metric[METRIC_CONN_EXCLUDED] += view->closed;
 		return;
 	}
-	find_cgroup(engine, view);
+	engine_complete(engine, view);
+	metric[METRIC_CONN_DIRECTION_FIXES] += view->closed && view->direction != 0;
+	if (view->closed)
+		clients_close(&engine->clients, view, view->index);
 	if (conn_events_add(&engine->events, view) == -ENOSPC) {
 		send_events(engine);
 		conn_events_add(&engine->events, view);
 	}
-	engine->metrics->value[METRIC_CONN_PUBLISHED] += view->closed;
+	metric[METRIC_CONN_PUBLISHED] += view->closed;
 	if (conn_events_is_full(&engine->events))
 		send_events(engine);
 }
 
+/* A second report of a connection that has closed: told is what is new in it, if anything is. */
+static void publish_again(struct engine *engine, const struct conn_record *record,
+			  struct closed_id *before)
+{
+	const struct conn_totals previous = before->totals, totals = conn_totals_of(record);
+	struct conn_view view = {
+		.record = record,
+		.index = CONN_TABLE_NONE,
+		.previous = &previous,
+		.closed = true,
+	};
+
+	engine->metrics->value[METRIC_CONN_CLOSED_TWICE]++;
+	before->totals = conn_totals_larger(&totals, &previous);
+	if (conn_totals_differ(&before->totals, &previous))
+		publish(engine, &view);
+}
+
 void engine_close(struct engine *engine, const struct conn_record *record)
 {
+	struct closed_id *before = closed_ids_find(&engine->closed_ids, record->id);
+	struct conn_totals totals;
 	struct conn_view view;
 
 	RECORD(engine, tape_put, TAPE_CLOSE, record, sizeof(*record));
+	local_addresses_note(&engine->local_addresses, record->family, record->local_ip,
+			     engine->events.now_ns);
+	if (before) {
+		publish_again(engine, record, before);
+		return;
+	}
+	totals = conn_totals_of(record);
+	closed_ids_put(&engine->closed_ids, record->id, &totals);
 	if (conn_state_close(&engine->state, record, &view))
 		publish(engine, &view);
 }
@@ -145,8 +207,13 @@ void engine_pass_begin(struct engine *engine, uint64_t now_ns, uint64_t opened)
 void engine_seen(struct engine *engine, const struct conn_record *record)
 {
 	RECORD(engine, tape_put, TAPE_SEEN, record, sizeof(*record));
-	conn_state_seen(&engine->state, record);
 	engine->metrics->value[METRIC_SNAPSHOT_RECORDS]++;
+	/* Read before it closed, and handed in after. */
+	if (closed_ids_find(&engine->closed_ids, record->id))
+		return;
+	local_addresses_note(&engine->local_addresses, record->family, record->local_ip,
+			     engine->events.now_ns);
+	conn_state_seen(&engine->state, record);
 }
 
 /* Once each time that it begins, not at every snapshot. */
@@ -203,6 +270,7 @@ void engine_active_begin(struct engine *engine)
 {
 	RECORD(engine, tape_put, TAPE_ACTIVE_BEGIN, NULL, 0);
 	conn_state_active_begin(&engine->state);
+	conn_events_tell_unattributed(&engine->events);
 }
 
 bool engine_active_step(struct engine *engine)
@@ -218,14 +286,21 @@ bool engine_active_step(struct engine *engine)
 	return found == -EAGAIN;
 }
 
+void engine_unattributed(struct engine *engine, const struct conn_sums *sums)
+{
+	RECORD(engine, tape_put, TAPE_UNATTRIBUTED, sums, sizeof(*sums));
+	engine->clients.unattributed = *sums;
+	conn_events_unattributed(&engine->events, sums);
+}
+
 size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *view)
 {
 	size_t next = conn_state_live_next(&engine->state, slot, view);
 
-	while (next != 0 && !is_told(engine, view->record))
+	while (next != 0 && !engine_is_told(engine, view->record))
 		next = conn_state_live_next(&engine->state, next, view);
 	if (next != 0)
-		find_cgroup(engine, view);
+		engine_complete(engine, view);
 	return next;
 }
 
@@ -242,4 +317,9 @@ void engine_measure(struct engine *engine, uint64_t opened, bool at_mark)
 	metric[METRIC_CONN_TABLE_FULL] = state->counts.table_full;
 	metric[METRIC_CONN_TRACKED] = state->table.used;
 	metric[METRIC_CONN_CAPACITY] = state->table.capacity;
+	metric[METRIC_CLIENTS_REGISTERED] = engine->clients.count;
+	metric[METRIC_CLIENTS_EXPIRED] = engine->clients.expired;
+	metric[METRIC_CLIENTS_REFUSED] = engine->clients.refused;
+	metric[METRIC_CLIENTS_OVERFLOWED] = engine->clients.folded;
+	metric[METRIC_CLIENTS_WAITING] = engine->clients.log.next - engine->clients.log.first;
 }

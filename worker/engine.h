@@ -13,6 +13,10 @@
 
 #include "common/clock.h"
 #include "common/config/config.h"
+#include "worker/conn/clients.h"
+#include "worker/conn/closed_ids.h"
+#include "worker/conn/direction.h"
+#include "worker/conn/local_addresses.h"
 #include "worker/conn/state.h"
 #include "worker/exclude.h"
 #include "worker/intake/cgroups.h"
@@ -34,6 +38,11 @@ struct engine_settings {
 	bool ipv6_enabled;     /* those of IPv6 too */
 	const struct config_excludes *exclude_source; /* read only while they are applied */
 	const struct config_excludes *exclude_destination;
+	uint32_t max_clients;
+	uint32_t max_closed; /* closed connections that wait for clients */
+	uint64_t client_expiry_ns;
+	bool rollup; /* in what clients are told */
+	struct port_range ephemeral;
 	uint64_t closed; /* by workers before this one */
 	uint64_t inferred;
 };
@@ -57,6 +66,9 @@ struct engine {
 	struct engine_sink sink;
 	struct metrics *metrics;
 	struct conn_state state;
+	struct closed_ids closed_ids;
+	struct local_addresses local_addresses;
+	struct clients clients;
 	struct cgroups cgroups;
 	struct conn_events events;
 	struct exclude exclude;
@@ -65,7 +77,10 @@ struct engine {
 	bool table_was_full; /* at the last complete pass */
 };
 
-/* The settings that follow from a configuration, to which they point; closed and inferred are 0. */
+/*
+ * The settings that follow from a configuration, to which they point; closed and inferred are 0, the
+ * ephemeral ports the default ones.
+ */
 struct engine_settings engine_settings_of(const struct config *config);
 
 /*
@@ -79,7 +94,7 @@ void engine_fini(struct engine *engine);
 
 /*
  * Tells the time (CLOCK_MONOTONIC, and the way to the wall clock's) for what follows,
- * and whether somebody subscribes.
+ * and whether somebody subscribes. Clients that did not ask for too long are forgotten.
  */
 void engine_tick(struct engine *engine, uint64_t now_ns, struct clock_offsets wall, bool listened);
 
@@ -112,6 +127,15 @@ void engine_active_begin(struct engine *engine);
 
 /* Looks at some thousand entries; once a tick. Returns true while there may be more. */
 bool engine_active_step(struct engine *engine);
+
+/* What the programs could give to no flow, as sums that only grow. */
+void engine_unattributed(struct engine *engine, const struct conn_sums *sums);
+
+/* Fills in what is known of a connection beyond its record. */
+void engine_complete(struct engine *engine, struct conn_view *view);
+
+/* Whether the configuration wants it told. What is not still counts in the books. */
+bool engine_is_told(const struct engine *engine, const struct conn_record *record);
 
 /* The first live connection at or after slot, as struct query_source's next. */
 size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *view);

@@ -23,10 +23,13 @@ struct identity {
 
 struct worker_facts {
 	struct identity identity;
-	const char *version;		   /* PROJECT_VERSION */
-	uint64_t uptime_s;		   /* of the worker */
-	bool healthy;			   /* false: "bad" */
-	bool privd_alive;		   /* its socket is open and the last PING was answered */
+	const char *version; /* PROJECT_VERSION */
+	uint64_t uptime_s;   /* of the worker */
+	bool healthy;	     /* false: "bad" */
+	bool privd_alive;    /* its socket is open and the last PING was answered */
+	uint32_t uid;	     /* real, effective and saved, as the start made sure */
+	uint32_t gid;
+	uint64_t capabilities;		   /* effective and permitted, as bits: capabilities(7) */
 	uint32_t seccomp;		   /* as /proc/PID/status: 0 none, 2 filter */
 	uint32_t landlock_abi;		   /* that is enforced; 0: none */
 	uint32_t no_new_privs;		   /* prctl(2) PR_GET_NO_NEW_PRIVS */
@@ -37,5 +40,8 @@ struct worker_facts {
 
 /* Fills in the host's name and a new random instance. Returns 0 or -errno. */
 int identity_init(struct identity *identity);
+
+/* Fills in uid, gid and capabilities, as the kernel says. Returns 0 or -errno. */
+int facts_read_credentials(struct worker_facts *facts);
 
 #endif

@@ -62,6 +62,7 @@ static void take_time(struct loop *loop)
 						  .boot_ns = wall_ns - clock_ns(CLOCK_BOOTTIME),
 					  });
 	loop->source.wall = loop->wall;
+	loop->source.now_ns = loop->now_ns;
 	pipeline_tick(loop->parts.pipeline, loop->now_ns, loop->wall);
 }
 
@@ -87,7 +88,21 @@ static int source_refresh(void *ctx)
 {
 	struct loop *loop = ctx;
 
-	return pipeline_snapshot(loop->parts.pipeline);
+	return pipeline_refresh(loop->parts.pipeline);
+}
+
+static void complete_view(void *ctx, struct conn_view *view)
+{
+	struct loop *loop = ctx;
+
+	engine_complete(&loop->parts.pipeline->engine, view);
+}
+
+static bool is_told(void *ctx, const struct conn_record *record)
+{
+	const struct loop *loop = ctx;
+
+	return engine_is_told(&loop->parts.pipeline->engine, record);
 }
 
 static size_t source_next(void *ctx, size_t slot, struct conn_view *view)
@@ -182,6 +197,16 @@ int loop_new(struct loop **loop, const struct loop_parts *parts)
 				.begin = recordings_begin,
 				.end = recordings_end,
 				.read = recordings_read,
+			},
+		.batches =
+			{
+				.clients = &parts->pipeline->engine.clients,
+				.table = &parts->pipeline->engine.state.table,
+				.rollup = parts->config->state_rollup,
+				.ctx = made,
+				.refresh = source_refresh,
+				.complete = complete_view,
+				.is_told = is_told,
 			},
 		.config = parts->config,
 	};

@@ -187,6 +187,10 @@ static int init_facts(struct worker *worker)
 		log_error("no random numbers for this instance's name");
 		return EXIT_CODE_FAILURE;
 	}
+	if (facts_read_credentials(facts) < 0) {
+		log_error("capget: %s", strerror(errno));
+		return EXIT_CODE_FAILURE;
+	}
 	facts->version = SOCKWARDEN_VERSION;
 	facts->healthy = true;
 	facts->privd_alive = true;

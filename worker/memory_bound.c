@@ -31,17 +31,24 @@ static uint64_t mapped_bytes(const struct memory_host *host)
 size_t memory_bound(struct memory_row rows[static MEMORY_ROWS_MAX], const struct config *config,
 		    const struct memory_host *host)
 {
+	const struct clients_settings clients = {
+		.max_clients = config->state_max_clients,
+		.max_connections = config->state_max_connections,
+		.max_closed = config->state_max_closed_buffered,
+	};
 	const struct memory_row made[] = {
 		{"program, libraries, threads", "", PROGRAM_BYTES},
 		{"rings and batches, shared with the kernel", "--ring-pages", mapped_bytes(host)},
 		{"buffers of the data's way", "", sizeof(struct pipeline)},
 		{"live connections", "state.max_connections",
 		 conn_table_bytes(config->state_max_connections)},
+		{"clients: closed connections and what each was told",
+		 "state.max_clients, .max_closed_buffered", clients_bytes(&clients)},
 		{"a recording, while there is one", "state.max_connections",
 		 recorder_bytes(config->state_max_connections)},
 		{"messages that wait for subscribers", "publish.queue",
 		 bus_events_bytes(config->publish_queue, EVENT_BYTES_MAX)},
-		{"requests and answers", "", bus_queries_bytes(QUERY_CONFIG_BYTES_MAX)},
+		{"requests and answers", "", bus_queries_bytes(QUERY_LONGEST_BYTES)},
 	};
 	const size_t count = sizeof(made) / sizeof(made[0]);
 

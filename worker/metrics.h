@@ -11,51 +11,58 @@
 #include <stdint.h>
 
 /* X(symbol, published name, kind) */
-#define METRICS(X)                                                                             \
-	X(CONN_OPENED, "conn.opened", COUNTER)	       /* conn_counters.opened of all CPUs */  \
-	X(CONN_CLOSED, "conn.closed", COUNTER)	       /* handoff_resume.closed */             \
-	X(CONN_INFERRED, "conn.inferred", COUNTER)     /* handoff_resume.inferred */           \
-	X(CONN_LATE_CLOSE, "conn.late_close", COUNTER) /* closes after their inference */      \
-	X(CONN_TABLE_FULL, "conn.table_full", COUNTER) /* live connections without a place */  \
-	X(CONN_PUBLISHED, "conn.published", COUNTER)   /* closed ones that were told */        \
-	X(CONN_EXCLUDED, "conn.excluded", COUNTER)     /* closed ones that are not to be */    \
-	X(INTAKE_RECORDS, "intake.records", COUNTER)                                           \
-	X(INTAKE_BATCHES, "intake.batches", COUNTER)                                           \
-	X(INTAKE_LONE, "intake.lone", COUNTER)                                                 \
-	X(INTAKE_BATCH_GAPS, "intake.batch_gaps", COUNTER)                                     \
-	X(INTAKE_LOST_RECORDS, "intake.lost_records", COUNTER) /* handoff_resume.lost */       \
-	X(INTAKE_PERF_LOST, "intake.perf_lost", COUNTER)       /* as PERF_RECORD_LOST says */  \
-	X(INTAKE_MALFORMED, "intake.malformed", COUNTER)                                       \
-	X(INTAKE_DUPLICATES, "intake.duplicates", COUNTER)                                     \
-	X(BPF_RING_FULL, "bpf.ring_full", COUNTER)                                             \
-	X(BPF_OUTPUT_ERRORS, "bpf.output_errors", COUNTER)                                     \
-	X(BPF_STORAGE_FAILED, "bpf.storage_failed", COUNTER)                                   \
-	X(BPF_SECOND_CHANCE, "bpf.second_chance", COUNTER)                                     \
-	X(BPF_THIRD_CHANCE, "bpf.third_chance", COUNTER)                                       \
-	X(BPF_ENDS_MISSED, "bpf.ends_missed", COUNTER)                                         \
-	X(BPF_NO_FACTS, "bpf.no_facts", COUNTER)                                               \
-	X(BPF_LONE, "bpf.lone", COUNTER)                                                       \
-	X(BPF_MISSED_RUNS, "bpf.missed_runs", COUNTER) /* of all programs, by the last PONG */ \
-	X(UDP_SWEEPS, "udp.sweeps", COUNTER)                                                   \
-	X(UDP_ORPHANED, "udp.orphaned", COUNTER)                                               \
-	X(UDP_EVICTED, "udp.evicted", COUNTER)                                                 \
-	X(UDP_OVERFLOW_SENT_BYTES, "udp.overflow_sent_bytes", COUNTER)                         \
-	X(UDP_OVERFLOW_RECV_BYTES, "udp.overflow_recv_bytes", COUNTER)                         \
-	X(UDP_OVERFLOW_SENT_PACKETS, "udp.overflow_sent_packets", COUNTER)                     \
-	X(UDP_OVERFLOW_RECV_PACKETS, "udp.overflow_recv_packets", COUNTER)                     \
-	X(SNAPSHOT_PASSES, "snapshot.passes", COUNTER)                                         \
-	X(SNAPSHOT_RECORDS, "snapshot.records", COUNTER)                                       \
-	X(SNAPSHOT_ERRORS, "snapshot.errors", COUNTER)                                         \
-	X(PUBLISH_MESSAGES, "publish.messages", COUNTER)                                       \
-	X(PUBLISH_BYTES, "publish.bytes", COUNTER)                                             \
-	X(PUBLISH_RECORDS, "publish.records", COUNTER)                                         \
-	X(PUBLISH_REJECTED, "publish.rejected", COUNTER) /* connections over the limit */      \
-	X(QUERY_REQUESTS, "query.requests", COUNTER)                                           \
-	X(QUERY_REFUSED, "query.refused", COUNTER)                                             \
-	X(RECORD_SPOILT, "record.spoilt", COUNTER)                                             \
-	X(CONN_LIVE, "conn.live", GAUGE)	 /* in the last snapshot */                    \
-	X(CONN_TRACKED, "conn.tracked", GAUGE)	 /* places of the table in use */              \
-	X(CONN_CAPACITY, "conn.capacity", GAUGE) /* places of the table */                     \
+#define METRICS(X)                                                                                \
+	X(CONN_OPENED, "conn.opened", COUNTER)		   /* conn_counters.opened of all CPUs */ \
+	X(CONN_CLOSED, "conn.closed", COUNTER)		   /* handoff_resume.closed */            \
+	X(CONN_INFERRED, "conn.inferred", COUNTER)	   /* handoff_resume.inferred */          \
+	X(CONN_LATE_CLOSE, "conn.late_close", COUNTER)	   /* closes after their inference */     \
+	X(CONN_TABLE_FULL, "conn.table_full", COUNTER)	   /* live connections without a place */ \
+	X(CONN_PUBLISHED, "conn.published", COUNTER)	   /* closed ones that were told */       \
+	X(CONN_EXCLUDED, "conn.excluded", COUNTER)	   /* closed ones that are not to be */   \
+	X(CONN_CLOSED_TWICE, "conn.closed_twice", COUNTER) /* reported again */                   \
+	X(CONN_DIRECTION_FIXES, "conn.direction_fixes", COUNTER)                                  \
+	X(CLIENTS_EXPIRED, "clients.expired", COUNTER)                                            \
+	X(CLIENTS_REFUSED, "clients.refused", COUNTER)                                            \
+	X(CLIENTS_OVERFLOWED, "clients.overflowed", COUNTER) /* told without their detail */      \
+	X(INTAKE_RECORDS, "intake.records", COUNTER)                                              \
+	X(INTAKE_BATCHES, "intake.batches", COUNTER)                                              \
+	X(INTAKE_LONE, "intake.lone", COUNTER)                                                    \
+	X(INTAKE_BATCH_GAPS, "intake.batch_gaps", COUNTER)                                        \
+	X(INTAKE_LOST_RECORDS, "intake.lost_records", COUNTER) /* handoff_resume.lost */          \
+	X(INTAKE_PERF_LOST, "intake.perf_lost", COUNTER)       /* as PERF_RECORD_LOST says */     \
+	X(INTAKE_MALFORMED, "intake.malformed", COUNTER)                                          \
+	X(INTAKE_DUPLICATES, "intake.duplicates", COUNTER)                                        \
+	X(BPF_RING_FULL, "bpf.ring_full", COUNTER)                                                \
+	X(BPF_OUTPUT_ERRORS, "bpf.output_errors", COUNTER)                                        \
+	X(BPF_STORAGE_FAILED, "bpf.storage_failed", COUNTER)                                      \
+	X(BPF_SECOND_CHANCE, "bpf.second_chance", COUNTER)                                        \
+	X(BPF_THIRD_CHANCE, "bpf.third_chance", COUNTER)                                          \
+	X(BPF_ENDS_MISSED, "bpf.ends_missed", COUNTER)                                            \
+	X(BPF_NO_FACTS, "bpf.no_facts", COUNTER)                                                  \
+	X(BPF_LONE, "bpf.lone", COUNTER)                                                          \
+	X(BPF_MISSED_RUNS, "bpf.missed_runs", COUNTER) /* of all programs, by the last PONG */    \
+	X(UDP_SWEEPS, "udp.sweeps", COUNTER)                                                      \
+	X(UDP_ORPHANED, "udp.orphaned", COUNTER)                                                  \
+	X(UDP_EVICTED, "udp.evicted", COUNTER)                                                    \
+	X(UDP_OVERFLOW_SENT_BYTES, "udp.overflow_sent_bytes", COUNTER)                            \
+	X(UDP_OVERFLOW_RECV_BYTES, "udp.overflow_recv_bytes", COUNTER)                            \
+	X(UDP_OVERFLOW_SENT_PACKETS, "udp.overflow_sent_packets", COUNTER)                        \
+	X(UDP_OVERFLOW_RECV_PACKETS, "udp.overflow_recv_packets", COUNTER)                        \
+	X(SNAPSHOT_PASSES, "snapshot.passes", COUNTER)                                            \
+	X(SNAPSHOT_RECORDS, "snapshot.records", COUNTER)                                          \
+	X(SNAPSHOT_ERRORS, "snapshot.errors", COUNTER)                                            \
+	X(PUBLISH_MESSAGES, "publish.messages", COUNTER)                                          \
+	X(PUBLISH_BYTES, "publish.bytes", COUNTER)                                                \
+	X(PUBLISH_RECORDS, "publish.records", COUNTER)                                            \
+	X(PUBLISH_REJECTED, "publish.rejected", COUNTER) /* connections over the limit */         \
+	X(QUERY_REQUESTS, "query.requests", COUNTER)                                              \
+	X(QUERY_REFUSED, "query.refused", COUNTER)                                                \
+	X(RECORD_SPOILT, "record.spoilt", COUNTER)                                                \
+	X(CONN_LIVE, "conn.live", GAUGE)	 /* in the last snapshot */                       \
+	X(CONN_TRACKED, "conn.tracked", GAUGE)	 /* places of the table in use */                 \
+	X(CONN_CAPACITY, "conn.capacity", GAUGE) /* places of the table */                        \
+	X(CLIENTS_REGISTERED, "clients.registered", GAUGE)                                        \
+	X(CLIENTS_WAITING, "clients.waiting", GAUGE) /* closed ones in the log */                 \
 	X(PUBLISH_SUBSCRIBERS, "publish.subscribers", GAUGE)
 
 enum metric {

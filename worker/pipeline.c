@@ -19,6 +19,9 @@ static struct handoff_resume *resume_of(const struct handoff_grants *grants)
 /* How often UDP's flows are looked at for those that are over, and at most. */
 #define SWEEP_INTERVAL_NS (5 * NS_PER_S)
 #define SWEEP_PAUSE_NS (200 * NS_PER_MS)
+/* One part of so many of the time may go into snapshots for who asks, and so much at once. */
+#define REFRESH_SHARE 10
+#define REFRESH_BURST_NS (500 * NS_PER_MS)
 
 static bool traces_udp(const struct pipeline *pipeline)
 {
@@ -112,6 +115,7 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 	resume->workers++;
 	settings.closed = resume->closed;
 	settings.inferred = resume->inferred;
+	settings.ephemeral = port_range_read();
 	pipeline->rings = calloc(grants->ring_count, sizeof(*pipeline->rings));
 	pipeline->sources = calloc(grants->possible_cpus, sizeof(*pipeline->sources));
 	if (!pipeline->rings || !pipeline->sources)
@@ -275,13 +279,27 @@ int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns)
 	return 0;
 }
 
+static void tell_unattributed(struct pipeline *pipeline, const struct conn_counters *counters)
+{
+	const struct conn_sums sums = {
+		.sent_bytes = counters->overflow_sent_bytes,
+		.recv_bytes = counters->overflow_recv_bytes,
+		.sent_packets = counters->overflow_sent_packets,
+		.recv_packets = counters->overflow_recv_packets,
+	};
+
+	engine_unattributed(&pipeline->engine, &sums);
+}
+
 int pipeline_snapshot(struct pipeline *pipeline)
 {
 	const struct conn_counters counters = sum_counters(pipeline->grants);
 	const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	uint64_t end_ns;
 	int result;
 
 	engine_pass_begin(&pipeline->engine, now_ns, counters.opened);
+	tell_unattributed(pipeline, &counters);
 	result = read_snapshot(pipeline, HANDOFF_ITERATE_CONNECTIONS);
 	if (result == 0 && counters.spilled != counters.unspilled)
 		result = read_snapshot(pipeline, HANDOFF_ITERATE_SPILLED);
@@ -290,13 +308,33 @@ int pipeline_snapshot(struct pipeline *pipeline)
 	/* Whoever closed while it was read must be gone before the table is judged. */
 	pipeline_drain(pipeline);
 	pipeline->snapshot_failed = result < 0;
+	end_ns = clock_ns(CLOCK_MONOTONIC);
 	if (result < 0) {
 		pipeline->metrics.value[METRIC_SNAPSHOT_ERRORS]++;
 		log_warning("snapshot: %s", strerror(-result));
 		return result;
 	}
-	engine_pass_end(&pipeline->engine, clock_ns(CLOCK_MONOTONIC));
+	engine_pass_end(&pipeline->engine, end_ns);
 	return 0;
+}
+
+int pipeline_refresh(struct pipeline *pipeline)
+{
+	const int64_t burst_ns = (int64_t)REFRESH_BURST_NS;
+	const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+	const uint64_t earned_ns = (now_ns - pipeline->refreshed_ns) / REFRESH_SHARE;
+	int64_t budget_ns = pipeline->refresh_budget_ns + (int64_t)earned_ns;
+	int result = 0;
+
+	if (budget_ns > burst_ns)
+		budget_ns = burst_ns;
+	if (budget_ns > 0) {
+		result = pipeline_snapshot(pipeline);
+		budget_ns -= (int64_t)(clock_ns(CLOCK_MONOTONIC) - now_ns);
+	}
+	pipeline->refreshed_ns = now_ns;
+	pipeline->refresh_budget_ns = budget_ns;
+	return result;
 }
 
 static void measure_programs(struct metrics *metrics, const struct conn_counters *sum)

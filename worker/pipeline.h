@@ -35,11 +35,13 @@ struct pipeline {
 	struct snapshot snapshot;     /* of connections */
 	struct snapshot cgroup_names; /* may run while the other one does */
 	struct metrics metrics;
-	uint64_t malformed;   /* iterators' records */
-	bool snapshot_failed; /* the last one */
-	uint64_t orphaned;    /* conn_counters.orphaned at the last look at UDP's flows */
-	uint64_t swept_ns;    /* when that was */
-	bool has_predecessor; /* another worker read these rings before */
+	uint64_t malformed;	   /* iterators' records */
+	bool snapshot_failed;	   /* the last one */
+	uint64_t refreshed_ns;	   /* when the last snapshot for who asks was taken */
+	int64_t refresh_budget_ns; /* what the next ones may take: it grows with time */
+	uint64_t orphaned;	   /* conn_counters.orphaned at the last look at UDP's flows */
+	uint64_t swept_ns;	   /* when that was */
+	bool has_predecessor;	   /* another worker read these rings before */
 };
 
 /*
@@ -71,6 +73,12 @@ int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns);
  * ended. Returns 0 or -errno (counted, logged).
  */
 int pipeline_snapshot(struct pipeline *pipeline);
+
+/*
+ * The same for who asks: at most a tenth of the time goes into it in the long run, however often it is
+ * asked for. When that is used up the last one stands for it.
+ */
+int pipeline_refresh(struct pipeline *pipeline);
 
 /* Brings pipeline->metrics up to date; at_mark as in engine_measure(). */
 void pipeline_measure(struct pipeline *pipeline, bool at_mark);

@@ -39,6 +39,12 @@ int recording_begin(struct recording *recording, uint64_t now_ns, uint32_t *id)
 	tape_begin(writer, &events->identity, text, json_length(&json));
 	tape_state_save(writer, engine);
 	tape_put_tick(writer, events->now_ns, events->wall, events->listened);
+	if (events->has_unattributed) {
+		tape_put(writer, TAPE_UNATTRIBUTED, &events->unattributed_told,
+			 sizeof(events->unattributed_told));
+		tape_put(writer, TAPE_UNATTRIBUTED, &events->unattributed,
+			 sizeof(events->unattributed));
+	}
 	engine->tape = writer;
 	*id = recorder->id;
 	return 0;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/conn/clients.h"
 #include "worker/conn/table.h"
 #include "worker/memory_bound.h"
 #include "worker/tape/recorder.h"
@@ -35,7 +36,15 @@ Test(memory_bound, grows_with_each_key_that_sizes_something)
 	config.state_max_connections += 1000;
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),
 		     conn_table_bytes(66536) - conn_table_bytes(65536) + recorder_bytes(66536) -
-			     recorder_bytes(65536));
+			     recorder_bytes(65536) + 1000 * 16 * sizeof(struct client_told));
+	config = standard;
+	config.state_max_closed_buffered += 1000;
+	cr_expect_eq(total(&config, &host) - total(&standard, &host),
+		     1000 * (sizeof(struct closed_entry) + 16 * sizeof(struct client_told)));
+	config = standard;
+	config.state_max_clients++;
+	cr_expect_gt(total(&config, &host) - total(&standard, &host),
+		     2 * 65536 * sizeof(struct client_told));
 	config = standard;
 	config.publish_queue *= 2;
 	cr_expect_gt(total(&config, &host) - total(&standard, &host), 1024 * 65536);

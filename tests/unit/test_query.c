@@ -2,6 +2,7 @@
 #include "common/json_scan.h"
 #include "tests/unit/example_conn.h"
 #include "worker/publish/query.h"
+#include "worker/seccomp_rules.h"
 
 #include <cjson/cJSON.h>
 #include <criterion/criterion.h>
@@ -109,6 +110,34 @@ static const char *string(const cJSON *answer, const char *key)
 	return cJSON_GetStringValue(cJSON_GetObjectItem(answer, key));
 }
 
+Test(query, names_are_asked_for_by_any_kind_of_address)
+{
+	cJSON *answer = ask("{\"op\":\"names\",\"ips\":[\"10.0.0.9\",\"::ffff:10.0.0.9\","
+			    "\"2001:DB8::1\"]}");
+	const cJSON *names = cJSON_GetObjectItem(answer, "names");
+
+	cr_assert(is_ok(answer));
+	cr_assert_eq(cJSON_GetArraySize(names), 3);
+	cr_expect_str_eq(string(cJSON_GetArrayItem(names, 0), "ip"), "10.0.0.9");
+	cr_expect_str_eq(string(cJSON_GetArrayItem(names, 1), "ip"), "10.0.0.9");
+	cr_expect_str_eq(string(cJSON_GetArrayItem(names, 2), "ip"), "2001:db8::1");
+	cJSON_Delete(answer);
+}
+
+Test(query, the_audit_lists_every_system_call_with_its_reason)
+{
+	cJSON *answer = ask("{\"op\":\"audit\"}");
+	const cJSON *worker = cJSON_GetObjectItem(answer, "worker");
+	const cJSON *calls = cJSON_GetObjectItem(worker, "system_calls");
+
+	cr_assert(is_ok(answer));
+	cr_expect_str_eq(string(worker, "capabilities"), "0000000000000000");
+	cr_assert_eq((size_t)cJSON_GetArraySize(calls), seccomp_rules_count);
+	cr_expect_str_eq(string(calls->child, "name"), seccomp_rules[0].name);
+	cr_expect_str_eq(string(calls->child, "reason"), seccomp_rules[0].reason);
+	cJSON_Delete(answer);
+}
+
 Test(query, refuses_what_is_not_a_request_and_says_why)
 {
 	static const struct {
@@ -127,7 +156,32 @@ Test(query, refuses_what_is_not_a_request_and_says_why)
 		{"{\"op\":\"status\",\"op\":\"status\"}", "bad_request", "\"op\" is there twice"},
 		{"{\"op\":\"nothing\"}", "unknown_op", "unknown op \"nothing\""},
 		{"{\"op\":\"STATUS\"}", "unknown_op", "unknown op \"STATUS\""},
-		{"{\"op\":\"dns\",\"x\":[1]}", "unknown_op", "unknown op \"dns\""},
+		{"{\"op\":\"http\",\"x\":[1]}", "unknown_op", "unknown op \"http\""},
+		{"{\"op\":\"connections\"}", "bad_request", "\"client\" is missing"},
+		{"{\"op\":\"connections\",\"client\":\"\"}", "bad_request",
+		 "a client's name is 1 to 64 letters, digits and . _ : @ -"},
+		{"{\"op\":\"connections\",\"client\":\"a b\"}", "bad_request",
+		 "a client's name is 1 to 64 letters, digits and . _ : @ -"},
+		{"{\"op\":\"connections\",\"client\":7}", "bad_request",
+		 "\"client\" must be a string"},
+		{"{\"op\":\"connections\",\"client\":\"a\",\"ack\":\"1\"}", "bad_request",
+		 "\"ack\" must be a number"},
+		{"{\"op\":\"connections\",\"client\":\"a\",\"ack\":0}", "bad_request",
+		 "\"ack\" is the number of a batch, from 1"},
+		{"{\"op\":\"connections\",\"client\":\"a\",\"ack\":1.5}", "bad_request",
+		 "\"ack\" is the number of a batch, from 1"},
+		{"{\"op\":\"connections\",\"client\":\"a\",\"ack\":1e300}", "bad_request",
+		 "\"ack\" is the number of a batch, from 1"},
+		{"{\"op\":\"connections\",\"client\":\"a\",\"page\":\"x\"}", "bad_request",
+		 "the page is not one that was given"},
+		{"{\"op\":\"unregister\",\"client\":\"a\",\"ack\":1}", "bad_request",
+		 "\"unregister\" has no key \"ack\""},
+		{"{\"op\":\"names\"}", "bad_request", "\"ips\" is missing"},
+		{"{\"op\":\"names\",\"ips\":\"::1\"}", "bad_request", "\"ips\" must be a list"},
+		{"{\"op\":\"names\",\"ips\":[\"10.0.0\"]}", "bad_request",
+		 "\"ips\" is a list of addresses"},
+		{"{\"op\":\"names\",\"ips\":[[]]}", "bad_request",
+		 "\"ips\" is a list of addresses"},
 		{"{\"op\":\"status\\u0000\"}", "bad_request", "byte 20: \\u0000 is not allowed"},
 		{"{\"op\":\"status\",\"filter\":\"\"}", "bad_request",
 		 "\"status\" has no key \"filter\""},

@@ -6,6 +6,7 @@
 
 #include <criterion/criterion.h>
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <stdio.h>
 
@@ -98,7 +99,7 @@ static struct conn_record any_record(bool live)
 
 	record.kind = live ? RECORD_KIND_SNAPSHOT : RECORD_KIND_CLOSE;
 	/* Some that a pass saw never close: they are inferred. */
-	record.id = (live ? 1 : 200) + dice(400);
+	record.id = (live ? 1 : 200) + dice(1000);
 	record.at_ns = world.now_ns;
 	record.opened_ns = world.now_ns - dice(1000000000);
 	record.cgroup_id = dice(40);
@@ -275,6 +276,12 @@ Test(recording, the_largest_state_fits)
 						     .path = "/x"};
 
 		cr_assert(engine_cgroup(world.engine, &cgroup));
+	}
+	record = any_record(false);
+	for (uint32_t number = 0; number < 16 * LOCAL_ADDRESS_SETS * LOCAL_ADDRESS_WAYS; number++) {
+		record.id = 1000000 + number;
+		memcpy(record.local_ip, &(uint32_t){htonl(0x0a000000 + number)}, 4);
+		engine_close(world.engine, &record);
 	}
 	cr_assert_eq(recording_begin(&world.recording, START_NS, &id), 0);
 	cr_expect_eq(world.recording.recorder.missed, 0);

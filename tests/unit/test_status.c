@@ -87,6 +87,7 @@ Test(status, is_written_with_every_key)
 		"\"counters\":{\"conn.opened\":3,\"conn.closed\":1,";
 	static const char end[] =
 		"\"gauges\":{\"conn.live\":1,\"conn.tracked\":1,\"conn.capacity\":64,"
+		"\"clients.registered\":0,\"clients.waiting\":0,"
 		"\"publish.subscribers\":0},\"privd\":{\"alive\":true}}";
 	struct worker_facts facts = example_facts();
 	struct metrics metrics = {{0}};

@@ -102,11 +102,12 @@ Test(tape, gives_the_same_bytes_each_time_and_in_whatever_pieces_it_is_read)
 
 Test(tape, nothing_is_written_while_nobody_listened)
 {
-	const struct conn_record closed = example_record();
+	struct conn_record closed = example_record();
 
 	tape_put_tick(&tape.writer, 1, (struct clock_offsets){0}, false);
 	put_record(TAPE_CLOSE, &closed);
 	tape_put_flush(&tape.writer, 1, true);
+	closed.id++;
 	tape_put_tick(&tape.writer, 2, (struct clock_offsets){0}, true);
 	put_record(TAPE_CLOSE, &closed);
 	tape_put_flush(&tape.writer, 2, true);

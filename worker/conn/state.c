@@ -22,44 +22,6 @@ void conn_state_fini(struct conn_state *state)
 	conn_table_fini(&state->table);
 }
 
-static struct conn_totals totals_of(const struct conn_record *record)
-{
-	return (struct conn_totals){
-		.sent_bytes = record->sent_bytes,
-		.recv_bytes = record->recv_bytes,
-		.sent_packets = record->sent_packets,
-		.recv_packets = record->recv_packets,
-		.retransmits = record->retransmits,
-	};
-}
-
-static uint64_t larger(uint64_t a, uint64_t b)
-{
-	return a > b ? a : b;
-}
-
-/*
- * A pass reads a socket's numbers one after the other while packets come: one may be smaller than
- * before, by the number of a FIN. What was told stays told, or the difference would be told twice.
- */
-static struct conn_totals totals_larger(const struct conn_totals *a, const struct conn_totals *b)
-{
-	return (struct conn_totals){
-		.sent_bytes = larger(a->sent_bytes, b->sent_bytes),
-		.recv_bytes = larger(a->recv_bytes, b->recv_bytes),
-		.sent_packets = (uint32_t)larger(a->sent_packets, b->sent_packets),
-		.recv_packets = (uint32_t)larger(a->recv_packets, b->recv_packets),
-		.retransmits = (uint32_t)larger(a->retransmits, b->retransmits),
-	};
-}
-
-static bool totals_differ(const struct conn_totals *a, const struct conn_totals *b)
-{
-	return a->sent_bytes != b->sent_bytes || a->recv_bytes != b->recv_bytes ||
-	       a->sent_packets != b->sent_packets || a->recv_packets != b->recv_packets ||
-	       a->retransmits != b->retransmits;
-}
-
 bool conn_state_close(struct conn_state *state, const struct conn_record *record,
 		      struct conn_view *view)
 {
@@ -68,7 +30,7 @@ bool conn_state_close(struct conn_state *state, const struct conn_record *record
 	const uint64_t counted_ns = record->flags & RECORD_NO_FACTS ? record->at_ns
 								    : record->opened_ns;
 
-	*view = (struct conn_view){.record = record, .closed = true};
+	*view = (struct conn_view){.record = record, .index = index, .closed = true};
 	if (index != CONN_TABLE_NONE) {
 		struct conn_meta *meta = &state->table.metas[index];
 
@@ -199,6 +161,7 @@ bool conn_state_infer_next(struct conn_state *state, uint64_t now_ns, struct con
 		state->previous = entry->published;
 		*view = (struct conn_view){
 			.record = &entry->record,
+			.index = index,
 			.previous = meta->is_published ? &state->previous : NULL,
 			.closed = true,
 			.inferred = true,
@@ -230,14 +193,15 @@ int conn_state_active_next(struct conn_state *state, uint32_t *budget, struct co
 		state->active_at++;
 		if (!meta->in_use || meta->phase != CONN_PHASE_LIVE)
 			continue;
-		totals = totals_of(&entry->record);
+		totals = conn_totals_of(&entry->record);
 		if (meta->is_published)
-			totals = totals_larger(&totals, &entry->published);
-		if (meta->is_published && !totals_differ(&totals, &entry->published))
+			totals = conn_totals_larger(&totals, &entry->published);
+		if (meta->is_published && !conn_totals_differ(&totals, &entry->published))
 			continue;
 		state->previous = entry->published;
 		*view = (struct conn_view){
 			.record = &entry->record,
+			.index = index,
 			.previous = meta->is_published ? &state->previous : NULL,
 		};
 		entry->published = totals;
@@ -259,6 +223,7 @@ size_t conn_state_live_next(const struct conn_state *state, size_t slot, struct 
 			continue;
 		*view = (struct conn_view){
 			.record = &entry->record,
+			.index = (uint32_t)index,
 			.previous = meta->is_published ? &entry->published : NULL,
 		};
 		return index + 1;

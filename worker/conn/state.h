@@ -78,7 +78,7 @@ void conn_state_fini(struct conn_state *state);
 
 /*
  * A valid close record. Returns true and fills in *view (its cgroup is left to the caller), which is good until
- * the next call; false for one that is late.
+ * the next call; false for one that is late. view->index is where it was until now.
  */
 bool conn_state_close(struct conn_state *state, const struct conn_record *record,
 		      struct conn_view *view);

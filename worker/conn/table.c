@@ -1,24 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/conn/table.h"
 
+#include "common/lazy_memory.h"
+
 #include <errno.h>
 #include <string.h>
-#include <sys/mman.h>
-
-/* Zeroed memory that costs nothing until it is touched. */
-static void *reserve(size_t bytes)
-{
-	void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
-			    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-
-	return memory == MAP_FAILED ? NULL : memory;
-}
-
-static void release(void *memory, size_t bytes)
-{
-	if (memory)
-		munmap(memory, bytes);
-}
 
 /* At least half of the slots stay empty. */
 static uint32_t slot_bits_for(uint32_t capacity)
@@ -44,9 +30,9 @@ int conn_table_init(struct conn_table *table, uint32_t capacity)
 	table->capacity = capacity;
 	table->free = CONN_TABLE_NONE;
 	table->slot_bits = slot_bits_for(capacity);
-	table->entries = reserve(sizeof(*table->entries) * capacity);
-	table->metas = reserve(sizeof(*table->metas) * capacity);
-	table->slots = reserve(sizeof(*table->slots) << table->slot_bits);
+	table->entries = lazy_memory_reserve(sizeof(*table->entries) * capacity);
+	table->metas = lazy_memory_reserve(sizeof(*table->metas) * capacity);
+	table->slots = lazy_memory_reserve(sizeof(*table->slots) << table->slot_bits);
 	if (!table->entries || !table->metas || !table->slots) {
 		conn_table_fini(table);
 		return -ENOMEM;
@@ -56,9 +42,9 @@ int conn_table_init(struct conn_table *table, uint32_t capacity)
 
 void conn_table_fini(struct conn_table *table)
 {
-	release(table->entries, sizeof(*table->entries) * table->capacity);
-	release(table->metas, sizeof(*table->metas) * table->capacity);
-	release(table->slots, sizeof(*table->slots) << table->slot_bits);
+	lazy_memory_release(table->entries, sizeof(*table->entries) * table->capacity);
+	lazy_memory_release(table->metas, sizeof(*table->metas) * table->capacity);
+	lazy_memory_release(table->slots, sizeof(*table->slots) << table->slot_bits);
 	memset(table, 0, sizeof(*table));
 }
 

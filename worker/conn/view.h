@@ -8,26 +8,22 @@
 #define SOCKWARDEN_WORKER_CONN_VIEW_H
 
 #include "proto/record.h"
+#include "worker/conn/totals.h"
 
 #include <stdbool.h>
 #include <stdint.h>
 
-/* The counters that are told as a total and as a delta. */
-struct conn_totals {
-	uint64_t sent_bytes;
-	uint64_t recv_bytes;
-	uint32_t sent_packets;
-	uint32_t recv_packets;
-	uint32_t retransmits;
-};
-
 struct conn_view {
 	const struct conn_record *record;
+	uint32_t index; /* where it is, or was, in the table; CONN_TABLE_NONE. Only of conn_state's */
+	uint32_t rolled_up; /* connections that record and previous are the sums of; 0: it is one */
 	const struct conn_totals *previous; /* as last published; NULL: never, delta = total */
 	const char *cgroup;		    /* path, NUL-terminated; NULL: not known */
 	const char *container;		    /* its id, NUL-terminated; NULL: none is known */
 	bool closed;
-	bool inferred; /* closed without a close record */
+	bool inferred;	 /* closed without a close record */
+	bool intra_host; /* the other end is known to be this host's, whatever the addresses say */
+	uint8_t direction; /* enum record_direction where the record's is known to be wrong; 0: it is not */
 };
 
 #endif

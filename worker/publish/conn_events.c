@@ -3,12 +3,14 @@
 
 #include "worker/publish/conn_json.h"
 #include "worker/publish/event_head.h"
+#include "worker/publish/overflow_json.h"
 
 #include <errno.h>
 
-_Static_assert(CONN_EVENTS_HEAD_BYTES + CONN_EVENTS_BYTES_FULL + CONN_JSON_BYTES_MAX <
+_Static_assert(CONN_EVENTS_HEAD_BYTES + CONN_EVENTS_BYTES_FULL + CONN_JSON_BYTES_MAX +
+			       OVERFLOW_JSON_BYTES_MAX <
 		       EVENT_BYTES_MAX,
-	       "a full message and its last connection fit");
+	       "a full message, its last connection and the overflow fit");
 
 static void begin(struct conn_events *events)
 {
@@ -74,13 +76,44 @@ uint64_t conn_events_oldest_ns(const struct conn_events *events)
 	return events->oldest_ns;
 }
 
+void conn_events_unattributed(struct conn_events *events, const struct conn_sums *sums)
+{
+	if (!events->has_unattributed)
+		events->unattributed_told = *sums;
+	events->has_unattributed = true;
+	events->unattributed = *sums;
+}
+
+static struct conn_sums untold(const struct conn_events *events)
+{
+	return conn_sums_since(&events->unattributed, &events->unattributed_told);
+}
+
+void conn_events_tell_unattributed(struct conn_events *events)
+{
+	const struct conn_sums sums = untold(events);
+
+	events->tells_unattributed = !conn_sums_are_zero(&sums);
+}
+
+/* What stands behind the list of connections. */
+static void write_tail(struct conn_events *events)
+{
+	const struct conn_sums sums = untold(events);
+
+	JSON_TEXT(&events->json, "],\"overflow\":[");
+	if (events->tells_unattributed)
+		overflow_json_write_unattributed(&events->json, &sums);
+	JSON_TEXT(&events->json, "]}");
+}
+
 bool conn_events_finish(struct conn_events *events, struct conn_events_message *message)
 {
 	char head[CONN_EVENTS_HEAD_BYTES];
 	struct json json;
 	size_t head_bytes;
 
-	if (events->records == 0)
+	if (events->records == 0 && !events->tells_unattributed)
 		return false;
 	*message = (struct conn_events_message){.records = events->records};
 	if (events->encoded) {
@@ -89,11 +122,14 @@ bool conn_events_finish(struct conn_events *events, struct conn_events_message *
 				 events->now_ns + events->wall.monotonic_ns);
 		JSON_TEXT(&json, ",\"connections\":[");
 		head_bytes = json_length(&json);
-		JSON_TEXT(&events->json, "]}");
+		write_tail(events);
 		memcpy(events->buffer + CONN_EVENTS_HEAD_BYTES - head_bytes, head, head_bytes);
 		message->bytes = events->buffer + CONN_EVENTS_HEAD_BYTES - head_bytes;
 		message->length = head_bytes + json_length(&events->json);
 	}
+	if (events->tells_unattributed)
+		events->unattributed_told = events->unattributed;
+	events->tells_unattributed = false;
 	events->seq++;
 	begin(events);
 	return true;

@@ -36,11 +36,15 @@ struct conn_events {
 	uint64_t seq; /* of the message being built */
 	uint64_t now_ns;
 	struct clock_offsets wall;
-	uint64_t oldest_ns; /* when the first record of this message was added */
-	uint32_t records;   /* in this message */
-	bool listened;	    /* somebody subscribes now */
-	bool encoded;	    /* this message's records are in buffer */
-	struct json json;   /* over buffer, behind the head's room */
+	uint64_t oldest_ns;		    /* when the first record of this message was added */
+	uint32_t records;		    /* in this message */
+	bool listened;			    /* somebody subscribes now */
+	bool has_unattributed;		    /* it is known how much there was at the beginning */
+	bool tells_unattributed;	    /* with this message */
+	struct conn_sums unattributed;	    /* as last known */
+	struct conn_sums unattributed_told; /* as last told */
+	bool encoded;			    /* this message's records are in buffer */
+	struct json json;		    /* over buffer, behind the head's room */
 	char buffer[EVENT_BYTES_MAX];
 };
 
@@ -67,6 +71,13 @@ int conn_events_add(struct conn_events *events, const struct conn_view *view);
 
 /* Whether there is no room for one more connection of any size. */
 bool conn_events_is_full(const struct conn_events *events);
+
+/*
+ * What the programs could give to no flow: sums that only grow. The first ones are where telling
+ * begins. conn_events_tell_unattributed() puts what is new, if anything is, into the message being built.
+ */
+void conn_events_unattributed(struct conn_events *events, const struct conn_sums *sums);
+void conn_events_tell_unattributed(struct conn_events *events);
 
 /* Connections in the message being built. */
 uint32_t conn_events_pending(const struct conn_events *events);

@@ -99,14 +99,7 @@ static void write_totals(struct json *json, const struct conn_totals *totals)
 
 static void write_counters(struct json *json, const struct conn_view *view)
 {
-	const struct conn_record *record = view->record;
-	const struct conn_totals total = {
-		.sent_bytes = record->sent_bytes,
-		.recv_bytes = record->recv_bytes,
-		.sent_packets = record->sent_packets,
-		.recv_packets = record->recv_packets,
-		.retransmits = record->retransmits,
-	};
+	const struct conn_totals total = conn_totals_of(view->record);
 	struct conn_totals delta;
 	const char *text;
 	size_t length;
@@ -144,8 +137,13 @@ static void write_outcome(struct json *json, const struct conn_view *view)
 	JSON_TEXT(json, ",\"inferred\":");
 	json_bool(json, view->inferred);
 	JSON_TEXT(json, ",\"intra_host\":");
-	json_bool(json, conn_is_intra_host(record));
-	JSON_TEXT(json, ",\"nat\":null,\"dns\":null}");
+	json_bool(json, conn_is_intra_host(view));
+	JSON_TEXT(json, ",\"nat\":null,\"dns\":null");
+	if (view->rolled_up > 0) {
+		JSON_TEXT(json, ",\"rolled_up\":");
+		json_u64(json, view->rolled_up);
+	}
+	JSON_TEXT(json, "}");
 }
 
 void conn_json_write(struct json *json, const struct conn_view *view, struct clock_offsets wall)
@@ -167,7 +165,7 @@ void conn_json_write(struct json *json, const struct conn_view *view, struct clo
 		JSON_TEXT(json, "\"ipv6\",\"direction\":");
 	else
 		JSON_TEXT(json, "\"ipv4\",\"direction\":");
-	json_word(json, conn_direction(record));
+	json_word(json, conn_direction(view));
 	JSON_TEXT(json, ",\"local\":");
 	write_end(json, ipv6, record->local_ip, record->local_port);
 	JSON_TEXT(json, "},\"remote\":");

@@ -6,9 +6,9 @@
 #include <netinet/tcp.h>
 #include <string.h>
 
-const char *conn_direction(const struct conn_record *record)
+const char *conn_direction_word(uint8_t direction)
 {
-	switch (record->direction) {
+	switch (direction) {
 	case RECORD_DIRECTION_OUTGOING:
 		return "outgoing";
 	case RECORD_DIRECTION_INCOMING:
@@ -16,6 +16,11 @@ const char *conn_direction(const struct conn_record *record)
 	default:
 		return "unknown";
 	}
+}
+
+const char *conn_direction(const struct conn_view *view)
+{
+	return conn_direction_word(view->direction ? view->direction : view->record->direction);
 }
 
 const char *conn_protocol(const struct conn_record *record)
@@ -100,10 +105,13 @@ bool conn_duration_ns(const struct conn_record *record, uint64_t *duration_ns)
 	return true;
 }
 
-bool conn_is_intra_host(const struct conn_record *record)
+bool conn_is_intra_host(const struct conn_view *view)
 {
 	static const uint8_t loopback6[16] = {[15] = 1};
+	const struct conn_record *record = view->record;
 
+	if (view->intra_host)
+		return true;
 	if (record->family == RECORD_FAMILY_IPV4) {
 		/* 127.0.0.0/8: RFC 1122, 3.2.1.3. */
 		return record->remote_ip[0] == 127 ||
@@ -113,23 +121,11 @@ bool conn_is_intra_host(const struct conn_record *record)
 	       memcmp(record->remote_ip, record->local_ip, 16) == 0;
 }
 
-/* A record that is older than what was published gives no negative delta. */
-static uint64_t grown(uint64_t now, uint64_t before)
-{
-	return now > before ? now - before : 0;
-}
-
 void conn_delta(const struct conn_view *view, struct conn_totals *delta)
 {
-	static const struct conn_totals nothing;
-	const struct conn_record *record = view->record;
-	const struct conn_totals *previous = view->previous ? view->previous : &nothing;
+	const struct conn_totals total = conn_totals_of(view->record);
 
-	delta->sent_bytes = grown(record->sent_bytes, previous->sent_bytes);
-	delta->recv_bytes = grown(record->recv_bytes, previous->recv_bytes);
-	delta->sent_packets = (uint32_t)grown(record->sent_packets, previous->sent_packets);
-	delta->recv_packets = (uint32_t)grown(record->recv_packets, previous->recv_packets);
-	delta->retransmits = (uint32_t)grown(record->retransmits, previous->retransmits);
+	*delta = view->previous ? conn_totals_since(&total, view->previous) : total;
 }
 
 size_t conn_comm_length(const struct conn_record *record)

@@ -13,8 +13,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* "outgoing", "incoming", "unknown". */
-const char *conn_direction(const struct conn_record *record);
+/* "outgoing", "incoming", "unknown" of an enum record_direction, and of a connection. */
+const char *conn_direction_word(uint8_t direction);
+const char *conn_direction(const struct conn_view *view);
 
 /* "tcp" or "udp". */
 const char *conn_protocol(const struct conn_record *record);
@@ -31,8 +32,8 @@ const char *conn_failure(const struct conn_view *view);
 /* From its opening to its record, ns; false if the opening is not known. */
 bool conn_duration_ns(const struct conn_record *record, uint64_t *duration_ns);
 
-/* Whether both ends are this host: the remote end is a loopback address or the local one. */
-bool conn_is_intra_host(const struct conn_record *record);
+/* Whether both ends are this host: as the view knows, or a loopback address, or the local one. */
+bool conn_is_intra_host(const struct conn_view *view);
 
 /* What was counted since view->previous. */
 void conn_delta(const struct conn_view *view, struct conn_totals *delta);

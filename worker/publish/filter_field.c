@@ -182,7 +182,7 @@ static bool take_word(struct filter_value *value, enum field field, const struct
 	else if (field == FIELD_FAMILY)
 		take_text(value, record->family == RECORD_FAMILY_IPV6 ? "ipv6" : "ipv4");
 	else if (field == FIELD_DIRECTION)
-		take_text(value, conn_direction(record));
+		take_text(value, conn_direction(view));
 	else if (field == FIELD_FAILURE)
 		take_text(value, conn_failure(view));
 	else if (field == FIELD_CLOSE_REASON)
@@ -211,7 +211,7 @@ static void take_rest(struct filter_value *value, enum field field, const struct
 	else if (field == FIELD_INFERRED)
 		take_number(value, view->inferred ? 1 : 0, true);
 	else if (field == FIELD_INTRA_HOST)
-		take_number(value, conn_is_intra_host(record) ? 1 : 0, true);
+		take_number(value, conn_is_intra_host(view) ? 1 : 0, true);
 }
 
 void filter_field_take(struct filter_value *value, unsigned field, unsigned number,

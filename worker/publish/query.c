@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/publish/query.h"
 
+#include "worker/publish/audit_json.h"
 #include "worker/publish/conn_json.h"
 #include "worker/publish/query_request.h"
 #include "worker/status.h"
@@ -15,8 +16,9 @@
 
 struct query {
 	struct query_request request;
+	struct rollup rollup;
 	char message[QUERY_MESSAGE_BYTES];
-	char answer[QUERY_CONFIG_BYTES_MAX];
+	char answer[QUERY_LONGEST_BYTES];
 };
 
 int query_new(struct query **query)
@@ -87,6 +89,28 @@ static void answer_config(struct json *json, struct query *query, const struct c
 	JSON_TEXT(json, "}");
 }
 
+static enum query_error answer_batch(struct json *json, struct query *query,
+				     const struct query_source *source)
+{
+	json_init(json, query->answer, QUERY_BATCH_BYTES_MAX);
+	return query_batch_answer(json, &query->request, &source->batches, &query->rollup,
+				  source->now_ns, source->wall, query->message);
+}
+
+/* Nothing here reads DNS yet, so no address has a name. */
+static void answer_names(struct json *json, const struct query_request *request)
+{
+	JSON_TEXT(json, "{\"ok\":true,\"names\":[");
+	for (uint32_t i = 0; i < request->address_count; i++) {
+		if (i > 0)
+			JSON_TEXT(json, ",");
+		JSON_TEXT(json, "{\"ip\":");
+		json_address(json, request->addresses[i].ipv6, request->addresses[i].ip);
+		JSON_TEXT(json, ",\"names\":[]}");
+	}
+	JSON_TEXT(json, "]}");
+}
+
 static enum query_error answer_request(struct json *json, struct query *query,
 				       const struct query_source *source)
 {
@@ -99,6 +123,20 @@ static enum query_error answer_request(struct json *json, struct query *query,
 					   query->message);
 	case QUERY_OP_CONFIG:
 		answer_config(json, query, source->config);
+		return QUERY_ERROR_NONE;
+	case QUERY_OP_CONNECTIONS:
+		return answer_batch(json, query, source);
+	case QUERY_OP_UNREGISTER:
+		return query_batch_unregister(json, &query->request, &source->batches,
+					      query->message);
+	case QUERY_OP_NAMES:
+		answer_names(json, &query->request);
+		return QUERY_ERROR_NONE;
+	case QUERY_OP_DNS:
+		JSON_TEXT(json, "{\"ok\":true,\"dns\":[]}");
+		return QUERY_ERROR_NONE;
+	case QUERY_OP_AUDIT:
+		audit_json_write(json, source->facts);
 		return QUERY_ERROR_NONE;
 	case QUERY_OP_STATUS:
 		break;
@@ -117,8 +155,14 @@ static void write_error(struct json *json, const struct query *query, enum query
 	JSON_TEXT(json, "}");
 }
 
-size_t query_answer(struct query *query, const struct query_source *source, const char *request,
-		    size_t length, const char **answer)
+static bool is_clients(enum query_op op)
+{
+	return op == QUERY_OP_CONNECTIONS || op == QUERY_OP_UNREGISTER;
+}
+
+static size_t answer_some(struct query *query, const struct query_source *source,
+			  const char *request, size_t length, bool clients_only,
+			  const char **answer)
 {
 	enum query_error error;
 	struct json json;
@@ -126,6 +170,10 @@ size_t query_answer(struct query *query, const struct query_source *source, cons
 	source->metrics->value[METRIC_QUERY_REQUESTS]++;
 	json_init(&json, query->answer, QUERY_ANSWER_BYTES_MAX);
 	error = query_request_parse(&query->request, request, length, query->message);
+	if (error == QUERY_ERROR_NONE && clients_only && !is_clients(query->request.op)) {
+		strcpy(query->message, "only clients are answered here");
+		error = QUERY_ERROR_UNKNOWN_OP;
+	}
 	if (error == QUERY_ERROR_NONE)
 		error = answer_request(&json, query, source);
 	if (error != QUERY_ERROR_NONE) {
@@ -134,6 +182,18 @@ size_t query_answer(struct query *query, const struct query_source *source, cons
 	}
 	*answer = query->answer;
 	return json_length(&json);
+}
+
+size_t query_answer(struct query *query, const struct query_source *source, const char *request,
+		    size_t length, const char **answer)
+{
+	return answer_some(query, source, request, length, false, answer);
+}
+
+size_t query_answer_client(struct query *query, const struct query_source *source,
+			   const char *request, size_t length, const char **answer)
+{
+	return answer_some(query, source, request, length, true, answer);
 }
 
 int query_serve(struct query *query, struct bus *bus, const struct query_source *source)

@@ -6,10 +6,15 @@
  *       -> {"ok":true,"connections":[...]}            all live connections, or
  *       -> {"ok":true,"connections":[...],"more":TOKEN}   there are more: ask again with the
  *          same filter and the page; a page may be empty
+ *   {"op":"connections"}, {"op":"unregister"} -> worker/publish/query_batch.h
+ *   {"op":"names","ips":[...]} -> {"ok":true,"names":[{"ip":IP,"names":[...]},...]}
+ *   {"op":"dns"} -> {"ok":true,"dns":[...]}
  *   {"op":"status"} -> worker/status.h
+ *   {"op":"audit"} -> worker/publish/audit_json.h
  *   {"op":"record"}, {"op":"record_end"} -> worker/publish/query_record.h
  *   {"op":"config"} -> {"ok":true,"config":{...}}   what the worker runs with: every key
- *   else -> {"ok":false,"error":"bad_request|unknown_op|too_large|busy","message":"..."}
+ *   else -> {"ok":false,"error":WORD,"message":"..."}   WORD: bad_request, unknown_op,
+ *          too_many_clients, too_large, busy
  *
  * Keys that an operation does not have are refused, so that a misspelt filter is not ignored.
  * The kernel is asked for a fresh snapshot only for a first page. A token says where to go on and
@@ -26,6 +31,7 @@
 #include "worker/facts.h"
 #include "worker/metrics.h"
 #include "worker/publish/bus.h"
+#include "worker/publish/query_batch.h"
 #include "worker/publish/query_record.h"
 
 #include <stddef.h>
@@ -34,8 +40,11 @@
 /* A longer request is too_large; one over BUS_REQUEST_BYTES_MAX is not even read. */
 #define QUERY_REQUEST_BYTES_MAX 16384
 #define QUERY_ANSWER_BYTES_MAX 65536
-/* But for that of config, which is not paged. */
+/* But for that of config, which is not paged, and the pieces of a client's batch. */
 #define QUERY_CONFIG_BYTES_MAX (CONFIG_JSON_BYTES_MAX + 64)
+#define QUERY_LONGEST_BYTES                                                      \
+	(QUERY_CONFIG_BYTES_MAX > QUERY_BATCH_BYTES_MAX ? QUERY_CONFIG_BYTES_MAX \
+							: QUERY_BATCH_BYTES_MAX)
 /* Requests that are answered in one go, so that the rings are looked at in between. */
 #define QUERY_SERVE_MAX 16
 
@@ -54,6 +63,8 @@ struct query_source {
 	struct metrics *metrics; /* query.* are counted here */
 	const struct worker_facts *facts;
 	struct query_recordings recordings;
+	struct query_batches batches;
+	uint64_t now_ns; /* CLOCK_MONOTONIC */
 	const struct config *config;
 	struct clock_offsets wall;
 };
@@ -68,6 +79,10 @@ void query_free(struct query *query);
  * is good until the next call. */
 size_t query_answer(struct query *query, const struct query_source *source, const char *request,
 		    size_t length, const char **answer);
+
+/* The same of clients' operations only: whatever else is asked for is refused. */
+size_t query_answer_client(struct query *query, const struct query_source *source,
+			   const char *request, size_t length, const char **answer);
 
 /*
  * Answers the requests that wait on the bus, at most QUERY_SERVE_MAX. Returns how many, or

@@ -5,15 +5,21 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_QUERY_REQUEST_H
 #define SOCKWARDEN_WORKER_PUBLISH_QUERY_REQUEST_H
 
+#include "worker/conn/clients.h"
 #include "worker/publish/filter.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 
 #define QUERY_PAGE_SLOT_BYTES 16
-/* A page's token: 16 hex digits of a slot, 8 of a filter's hash or a recording's id. */
+/*
+ * A page's token: 16 hex digits of a slot, 8 of a filter's hash or a recording's id; of a client's batch
+ * its number and that of the piece.
+ */
 #define QUERY_PAGE_BYTES 24
 #define QUERY_MESSAGE_BYTES 192
+/* Addresses of one "names" request. */
+#define QUERY_ADDRESSES_MAX 256
 
 enum query_op {
 	QUERY_OP_SNAPSHOT,
@@ -21,6 +27,11 @@ enum query_op {
 	QUERY_OP_RECORD,
 	QUERY_OP_RECORD_END,
 	QUERY_OP_CONFIG,
+	QUERY_OP_CONNECTIONS,
+	QUERY_OP_UNREGISTER,
+	QUERY_OP_NAMES,
+	QUERY_OP_DNS,
+	QUERY_OP_AUDIT,
 };
 
 /* The contract's error words. */
@@ -30,6 +41,12 @@ enum query_error {
 	QUERY_ERROR_UNKNOWN_OP,
 	QUERY_ERROR_TOO_LARGE,
 	QUERY_ERROR_BUSY,
+	QUERY_ERROR_TOO_MANY_CLIENTS,
+};
+
+struct query_address {
+	bool ipv6;
+	uint8_t ip[16]; /* IPv4: the first four bytes, also of IPv4-mapped ones */
 };
 
 struct query_request {
@@ -38,6 +55,11 @@ struct query_request {
 	size_t slot;	 /* where the page begins; of a recording: the byte */
 	uint32_t filter_hash;
 	uint32_t recording; /* its id */
+	uint32_t of;	    /* the other half of the token */
+	char client[CLIENT_NAME_BYTES];
+	uint64_t ack; /* 0: none */
+	uint32_t address_count;
+	struct query_address addresses[QUERY_ADDRESSES_MAX];
 	struct filter filter;
 };
 

@@ -2,6 +2,7 @@
 #include "worker/tape/reader.h"
 
 #include "proto/handoff.h"
+#include "worker/conn/totals.h"
 #include "worker/facts.h"
 
 #include <errno.h>
@@ -19,6 +20,9 @@ static const struct {
 	{TAPE_STATE_CONN, sizeof(struct tape_state_conn), sizeof(struct tape_state_conn), 1},
 	{TAPE_STATE_FREE, sizeof(uint32_t), TAPE_FREE_MAX * sizeof(uint32_t), sizeof(uint32_t)},
 	{TAPE_STATE_CGROUP, sizeof(struct tape_state_cgroup), sizeof(struct tape_state_cgroup), 1},
+	{TAPE_STATE_CLOSED_ID, sizeof(struct tape_state_closed_id),
+	 sizeof(struct tape_state_closed_id), 1},
+	{TAPE_STATE_LOCAL, sizeof(struct tape_state_local), sizeof(struct tape_state_local), 1},
 	{TAPE_TICK, sizeof(struct tape_tick), sizeof(struct tape_tick), 1},
 	{TAPE_CLOSE, sizeof(struct conn_record), sizeof(struct conn_record), 1},
 	{TAPE_PASS_BEGIN, sizeof(struct tape_pass_begin), sizeof(struct tape_pass_begin), 1},
@@ -29,6 +33,8 @@ static const struct {
 	{TAPE_FLUSH, sizeof(struct tape_flush), sizeof(struct tape_flush), 1},
 	{TAPE_ACTIVE_BEGIN, 0, 0, 1},
 	{TAPE_ACTIVE_STEP, 0, 0, 1},
+	{TAPE_UNATTRIBUTED, sizeof(struct conn_sums), sizeof(struct conn_sums), 1},
+	{TAPE_ASK, 0, TAPE_PAYLOAD_BYTES_MAX, 1},
 	{TAPE_END, sizeof(struct tape_end), sizeof(struct tape_end), 1},
 };
 

@@ -4,6 +4,7 @@
 #include "common/config/config.h"
 #include "worker/engine.h"
 #include "worker/intake/record_check.h"
+#include "worker/publish/query.h"
 #include "worker/tape/state.h"
 #include "worker/tape/writer.h"
 
@@ -20,6 +21,7 @@ struct replay {
 	struct metrics metrics;
 	struct config config;
 	struct identity identity;
+	struct query *query; /* NULL until somebody asks */
 	struct tape_state_loader loader;
 	bool has_engine;
 	bool has_inputs; /* the state's part of the tape is over */
@@ -166,6 +168,62 @@ static uint64_t time_of(const struct tape_entry *entry)
 	return time.now_ns;
 }
 
+static int take_unattributed(struct replay *replay, const struct tape_entry *entry)
+{
+	struct conn_sums sums;
+
+	memcpy(&sums, entry->payload, sizeof(sums));
+	engine_unattributed(&replay->engine, &sums);
+	return 0;
+}
+
+static int replay_refresh(void *ctx)
+{
+	(void)ctx; /* the passes are on the tape */
+	return 0;
+}
+
+static void replay_complete(void *ctx, struct conn_view *view)
+{
+	engine_complete(&((struct replay *)ctx)->engine, view);
+}
+
+static bool replay_is_told(void *ctx, const struct conn_record *record)
+{
+	return engine_is_told(&((struct replay *)ctx)->engine, record);
+}
+
+/* Answers a request as the worker would have, at this place of the tape. */
+static int take_ask(struct replay *replay, const struct tape_entry *entry)
+{
+	struct engine *engine = &replay->engine;
+	const struct query_source source = {
+		.ctx = replay,
+		.metrics = &replay->metrics,
+		.batches =
+			{
+				.clients = &engine->clients,
+				.table = &engine->state.table,
+				.rollup = engine->settings.rollup,
+				.ctx = replay,
+				.refresh = replay_refresh,
+				.complete = replay_complete,
+				.is_told = replay_is_told,
+			},
+		.now_ns = engine->events.now_ns,
+		.wall = engine->events.wall,
+	};
+	const char *answer;
+	size_t length;
+	int result = replay->query ? 0 : query_new(&replay->query);
+
+	if (result < 0)
+		return result;
+	length = query_answer_client(replay->query, &source, (const char *)entry->payload,
+				     entry->length, &answer);
+	return send_message(replay, answer, length);
+}
+
 static int take_input(struct replay *replay, const struct tape_entry *entry)
 {
 	struct tape_pass_begin begin;
@@ -196,6 +254,10 @@ static int take_input(struct replay *replay, const struct tape_entry *entry)
 	case TAPE_ACTIVE_STEP:
 		engine_active_step(&replay->engine);
 		return 0;
+	case TAPE_UNATTRIBUTED:
+		return take_unattributed(replay, entry);
+	case TAPE_ASK:
+		return take_ask(replay, entry);
 	case TAPE_END:
 		return 0;
 	default:
@@ -211,7 +273,7 @@ static int take(struct replay *replay, const struct tape_entry *entry)
 		return take_config(replay, entry);
 	if (!replay->has_engine)
 		return tape_reader_reject(&replay->reader, "the configuration does not come first");
-	if (entry->type >= TAPE_STATE && entry->type <= TAPE_STATE_CGROUP)
+	if (entry->type >= TAPE_STATE && entry->type < TAPE_TICK)
 		return take_state(replay, entry);
 	if (!replay->has_inputs) {
 		replay->has_inputs = true;
@@ -257,6 +319,8 @@ int replay_run(const struct replay_ends *ends, struct metrics *metrics,
 		snprintf(error, REPLAY_ERROR_BYTES, "%s", strerror(-result));
 	if (replay && replay->has_engine)
 		engine_fini(&replay->engine);
+	if (replay)
+		query_free(replay->query);
 	free(replay);
 	return result;
 }

@@ -23,6 +23,8 @@ static void save_head(struct tape_writer *writer, const struct engine *engine)
 		.cgroups_filled = engine->cgroups.filled,
 		.cgroups_wanted = engine->cgroups.wanted,
 		.table_was_full = engine->table_was_full,
+		.ephemeral_first = engine->settings.ephemeral.first,
+		.ephemeral_last = engine->settings.ephemeral.last,
 	};
 
 	tape_put(writer, TAPE_STATE, &state, sizeof(state));
@@ -89,6 +91,49 @@ static void save_cgroups(struct tape_writer *writer, const struct cgroups *cgrou
 	}
 }
 
+static void save_closed_ids(struct tape_writer *writer, const struct closed_ids *ids)
+{
+	for (uint32_t set = 0; set < CLOSED_IDS_SETS; set++) {
+		for (uint32_t way = 0; way < CLOSED_IDS_WAYS; way++) {
+			const struct closed_id *known = &ids->ways[set][way];
+			const struct tape_state_closed_id saved = {
+				.set = set,
+				.way = way,
+				.oldest = ids->oldest[set],
+				.sent_packets = known->totals.sent_packets,
+				.recv_packets = known->totals.recv_packets,
+				.retransmits = known->totals.retransmits,
+				.id = known->id,
+				.sent_bytes = known->totals.sent_bytes,
+				.recv_bytes = known->totals.recv_bytes,
+			};
+
+			if (known->id != 0)
+				tape_put(writer, TAPE_STATE_CLOSED_ID, &saved, sizeof(saved));
+		}
+	}
+}
+
+static void save_locals(struct tape_writer *writer, const struct local_addresses *addresses)
+{
+	for (uint32_t set = 0; set < LOCAL_ADDRESS_SETS; set++) {
+		for (uint32_t way = 0; way < LOCAL_ADDRESS_WAYS; way++) {
+			const struct local_address *known = &addresses->ways[set][way];
+			struct tape_state_local saved = {
+				.set = set,
+				.way = way,
+				.family = known->family,
+				.seen_ns = known->seen_ns,
+			};
+
+			if (known->family == 0)
+				continue;
+			memcpy(saved.ip, known->ip, sizeof(saved.ip));
+			tape_put(writer, TAPE_STATE_LOCAL, &saved, sizeof(saved));
+		}
+	}
+}
+
 void tape_state_save(struct tape_writer *writer, const struct engine *engine)
 {
 	const struct conn_table *table = &engine->state.table;
@@ -100,17 +145,23 @@ void tape_state_save(struct tape_writer *writer, const struct engine *engine)
 	}
 	save_free(writer, table);
 	save_cgroups(writer, &engine->cgroups);
+	save_closed_ids(writer, &engine->closed_ids);
+	save_locals(writer, &engine->local_addresses);
 }
 
 uint64_t tape_state_bytes_max(uint32_t max_connections)
 {
 	const uint64_t head = sizeof(struct tape_entry_head);
 	const uint64_t cgroups = CGROUPS_SETS * CGROUPS_WAYS;
+	const uint64_t closed_ids = CLOSED_IDS_SETS * CLOSED_IDS_WAYS;
+	const uint64_t locals = LOCAL_ADDRESS_SETS * LOCAL_ADDRESS_WAYS;
 
 	/* An index that is free takes less than one in use. */
 	return head + sizeof(struct tape_state) +
 	       max_connections * (head + sizeof(struct tape_state_conn)) +
-	       cgroups * (head + sizeof(struct tape_state_cgroup));
+	       cgroups * (head + sizeof(struct tape_state_cgroup)) +
+	       closed_ids * (head + sizeof(struct tape_state_closed_id)) +
+	       locals * (head + sizeof(struct tape_state_local));
 }
 
 void tape_state_loader_init(struct tape_state_loader *loader, struct engine *engine)
@@ -120,7 +171,6 @@ void tape_state_loader_init(struct tape_state_loader *loader, struct engine *eng
 
 static const char *load_head(struct tape_state_loader *loader, const uint8_t *payload)
 {
-	static const uint8_t zero[sizeof(((struct tape_state *)0)->pad0)];
 	struct engine *engine = loader->engine;
 	struct conn_state *conns = &engine->state;
 	struct tape_state state;
@@ -129,8 +179,8 @@ static const char *load_head(struct tape_state_loader *loader, const uint8_t *pa
 	if (loader->begun)
 		return "the state begins twice";
 	if (state.seq == 0 || state.high > conns->table.capacity || state.cgroups_filled > 1 ||
-	    state.cgroups_wanted > 1 || state.table_was_full > 1 ||
-	    memcmp(state.pad0, zero, sizeof(zero)) != 0)
+	    state.cgroups_wanted > 1 || state.table_was_full > 1 || state.pad0 != 0 ||
+	    state.ephemeral_first > state.ephemeral_last)
 		return "no state can be this";
 	loader->begun = true;
 	loader->high = state.high;
@@ -149,6 +199,8 @@ static const char *load_head(struct tape_state_loader *loader, const uint8_t *pa
 	engine->cgroups.wanted = state.cgroups_wanted;
 	engine->cgroups.filled_ns = state.cgroups_filled_ns;
 	engine->table_was_full = state.table_was_full;
+	engine->settings.ephemeral =
+		(struct port_range){state.ephemeral_first, state.ephemeral_last};
 	return NULL;
 }
 
@@ -219,6 +271,49 @@ static const char *load_cgroup(struct tape_state_loader *loader, const uint8_t *
 	return NULL;
 }
 
+static const char *load_closed_id(struct tape_state_loader *loader, const uint8_t *payload)
+{
+	struct closed_ids *ids = &loader->engine->closed_ids;
+	struct tape_state_closed_id saved;
+
+	memcpy(&saved, payload, sizeof(saved));
+	if (saved.set >= CLOSED_IDS_SETS || saved.way >= CLOSED_IDS_WAYS ||
+	    saved.oldest >= CLOSED_IDS_WAYS || saved.id == 0)
+		return "no closed connection can be this";
+	ids->ways[saved.set][saved.way] = (struct closed_id){
+		.id = saved.id,
+		.totals =
+			{
+				.sent_bytes = saved.sent_bytes,
+				.recv_bytes = saved.recv_bytes,
+				.sent_packets = saved.sent_packets,
+				.recv_packets = saved.recv_packets,
+				.retransmits = saved.retransmits,
+			},
+	};
+	ids->oldest[saved.set] = (uint8_t)saved.oldest;
+	return NULL;
+}
+
+static const char *load_local(struct tape_state_loader *loader, const uint8_t *payload)
+{
+	static const uint8_t zero[sizeof(((struct tape_state_local *)0)->pad0)];
+	struct local_addresses *addresses = &loader->engine->local_addresses;
+	struct tape_state_local saved;
+	struct local_address *known;
+
+	memcpy(&saved, payload, sizeof(saved));
+	if (saved.set >= LOCAL_ADDRESS_SETS || saved.way >= LOCAL_ADDRESS_WAYS ||
+	    (saved.family != RECORD_FAMILY_IPV4 && saved.family != RECORD_FAMILY_IPV6) ||
+	    memcmp(saved.pad0, zero, sizeof(zero)) != 0)
+		return "no local address can be this";
+	known = &addresses->ways[saved.set][saved.way];
+	memcpy(known->ip, saved.ip, sizeof(known->ip));
+	known->family = saved.family;
+	known->seen_ns = saved.seen_ns;
+	return NULL;
+}
+
 const char *tape_state_load(struct tape_state_loader *loader, const struct tape_entry *entry)
 {
 	if (entry->type == TAPE_STATE)
@@ -232,6 +327,10 @@ const char *tape_state_load(struct tape_state_loader *loader, const struct tape_
 		return load_free(loader, entry);
 	case TAPE_STATE_CGROUP:
 		return load_cgroup(loader, entry->payload);
+	case TAPE_STATE_CLOSED_ID:
+		return load_closed_id(loader, entry->payload);
+	case TAPE_STATE_LOCAL:
+		return load_local(loader, entry->payload);
 	default:
 		return "a part of the state that is not known here";
 	}

@@ -8,7 +8,7 @@
  * be of the same RECORD_ABI.
  *
  *   TAPE_CONFIG                          once, first: the configuration that matters for what is published
- *   TAPE_STATE, TAPE_STATE_CONN/_FREE/_CGROUP ...  what the engine had in it at the start; without
+ *   TAPE_STATE, TAPE_STATE_CONN/_FREE/... ...  what the engine had in it at the start; without
  *                                        these it was new
  *   the engine's inputs, in the order in which they came, each named as the function of
  *   worker/engine.h that takes it
@@ -38,12 +38,14 @@ enum tape_type {
 	TAPE_STATE = 2,	     /* struct tape_state */
 	TAPE_STATE_CONN = 3, /* struct tape_state_conn, in the order of index */
 	TAPE_STATE_FREE = 4, /* u32 indices of free entries, in the order in which they are taken */
-	TAPE_STATE_CGROUP = 5, /* struct tape_state_cgroup */
-	TAPE_TICK = 16,	       /* struct tape_tick */
-	TAPE_CLOSE = 17,       /* struct conn_record */
-	TAPE_PASS_BEGIN = 18,  /* struct tape_pass_begin */
-	TAPE_SEEN = 19,	       /* struct conn_record */
-	TAPE_PASS_END = 20,    /* struct tape_time */
+	TAPE_STATE_CGROUP = 5,	  /* struct tape_state_cgroup */
+	TAPE_STATE_CLOSED_ID = 6, /* struct tape_state_closed_id */
+	TAPE_STATE_LOCAL = 7,	  /* struct tape_state_local */
+	TAPE_TICK = 16,		  /* struct tape_tick */
+	TAPE_CLOSE = 17,	  /* struct conn_record */
+	TAPE_PASS_BEGIN = 18,	  /* struct tape_pass_begin */
+	TAPE_SEEN = 19,		  /* struct conn_record */
+	TAPE_PASS_END = 20,	  /* struct tape_time */
 	/*
 	 * Names of control groups: those that the engine asked for while it took the input before,
 	 * or that a query made the worker read.
@@ -53,7 +55,13 @@ enum tape_type {
 	TAPE_FLUSH = 23,	  /* struct tape_flush */
 	TAPE_ACTIVE_BEGIN = 24,	  /* nothing */
 	TAPE_ACTIVE_STEP = 25,	  /* nothing */
-	TAPE_END = 127,		  /* struct tape_end */
+	TAPE_UNATTRIBUTED = 26,	  /* struct conn_sums */
+	/*
+	 * A client asks: the request, JSON text. Its answer comes out as one more message. Only on
+	 * tapes that tests write: what clients are told has no influence on what is published.
+	 */
+	TAPE_ASK = 27,
+	TAPE_END = 127, /* struct tape_end */
 };
 
 struct tape_header {
@@ -113,7 +121,9 @@ struct tape_state {
 	uint8_t cgroups_filled;
 	uint8_t cgroups_wanted;
 	uint8_t table_was_full;
-	uint8_t pad0[5];
+	uint8_t pad0;
+	uint16_t ephemeral_first; /* struct port_range */
+	uint16_t ephemeral_last;
 };
 
 struct tape_state_conn {
@@ -142,6 +152,31 @@ struct tape_state_cgroup {
 	struct cgroup_record record;
 };
 
+/* Of struct closed_ids. */
+struct tape_state_closed_id {
+	uint32_t set;
+	uint32_t way;
+	uint32_t oldest; /* of the set */
+	uint32_t sent_packets;
+	uint32_t recv_packets;
+	uint32_t retransmits;
+	uint64_t id;
+	uint64_t sent_bytes;
+	uint64_t recv_bytes;
+};
+
+/* Of struct local_addresses. */
+struct tape_state_local {
+	uint32_t set;
+	uint32_t way;
+	uint8_t ip[16];
+	uint8_t family;
+	uint8_t pad0[7];
+	uint64_t seen_ns;
+};
+
+_Static_assert(sizeof(struct tape_state_closed_id) == 48, "no padding");
+_Static_assert(sizeof(struct tape_state_local) == 40, "no padding");
 _Static_assert(sizeof(struct tape_header) == 128, "no padding");
 _Static_assert(sizeof(struct tape_entry_head) == 8, "no padding");
 _Static_assert(sizeof(struct tape_state) == 80, "no padding");
