@@ -31,7 +31,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -201,17 +200,6 @@ static int init_facts(struct worker *worker)
 	return 0;
 }
 
-/*
- * A message is made by this thread and freed by one of nng's. Left to itself malloc gives each one
- * back to the kernel and asks for it again, which is most of a message's price.
- */
-static void keep_freed_memory(void)
-{
-	mallopt(M_MMAP_THRESHOLD, 1 << 20);
-	mallopt(M_TRIM_THRESHOLD, 8 << 20);
-	mallopt(M_TOP_PAD, 1 << 20);
-}
-
 /* Threads, tables and everything else that cannot be made later. */
 static int open_everything(struct worker *worker)
 {
@@ -223,7 +211,6 @@ static int open_everything(struct worker *worker)
 		.facts = &worker->facts,
 	};
 
-	keep_freed_memory();
 	if (bus_open(&worker->bus, worker->options.runtime_dir, worker->config.publish_queue) < 0)
 		return EXIT_CODE_FAILURE;
 	if (pipeline_new(&worker->pipeline, &worker->config, &worker->client, &worker->grants,

@@ -8,6 +8,7 @@
 #include <nng/protocol/reqrep0/rep.h>
 
 #include <errno.h>
+#include <malloc.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -21,6 +22,12 @@
 #define EVENTS_RECEIVE_BYTES_MAX 1
 /* Ids are positive. */
 #define NO_PIPE 0
+/*
+ * An answer waits so long for the one before it to leave. nng calls a connection busy until one of its
+ * threads has taken note that all was written, which may be after the client has read it and asked
+ * again.
+ */
+#define REPLY_WAIT_MS 20
 #define DRAIN_NS 100000000L
 
 /* What nng keeps beside a message's bytes: its structure, and malloc's own. */
@@ -43,7 +50,8 @@ struct bus {
 	nng_socket events;
 	nng_socket query;
 	int query_fd;
-	nng_msg *request; /* taken last */
+	nng_msg *request;   /* taken last */
+	nng_pipe requester; /* where it came from */
 	struct pipes subscribers;
 	struct pipes clients;
 };
@@ -187,6 +195,8 @@ static int open_sockets(struct bus *bus, const char *runtime_dir, unsigned queue
 	if (result == 0)
 		result = nng_socket_set_int(bus->events, NNG_OPT_SENDBUF, (int)queue);
 	if (result == 0)
+		result = nng_socket_set_ms(bus->query, NNG_OPT_SENDTIMEO, REPLY_WAIT_MS);
+	if (result == 0)
 		result = watch_pipes(bus->events, &bus->subscribers);
 	if (result == 0)
 		result = watch_pipes(bus->query, &bus->clients);
@@ -202,6 +212,17 @@ static int open_sockets(struct bus *bus, const char *runtime_dir, unsigned queue
 	return open_one(bus->query, runtime_dir, BUS_QUERY_SOCKET, BUS_REQUEST_BYTES_MAX);
 }
 
+/*
+ * A message is made by this thread and freed by one of nng's. Left to itself malloc gives each one
+ * back to the kernel and asks for it again, which is most of a message's price.
+ */
+static void keep_freed_memory(void)
+{
+	mallopt(M_MMAP_THRESHOLD, 1 << 20);
+	mallopt(M_TRIM_THRESHOLD, 8 << 20);
+	mallopt(M_TOP_PAD, 1 << 20);
+}
+
 int bus_open(struct bus **bus, const char *runtime_dir, unsigned queue)
 {
 	static const nng_socket none = NNG_SOCKET_INITIALIZER;
@@ -210,6 +231,7 @@ int bus_open(struct bus **bus, const char *runtime_dir, unsigned queue)
 
 	if (!opened)
 		return -ENOMEM;
+	keep_freed_memory();
 	opened->events = none;
 	opened->query = none;
 	result = open_sockets(opened, runtime_dir, queue);
@@ -237,7 +259,7 @@ uint64_t bus_rejected(const struct bus *bus)
 }
 
 /* A message of exactly these bytes: what waits in queues takes no more than it holds. */
-static int send_copy(nng_socket socket, const char *bytes, size_t length)
+static int send_copy(nng_socket socket, const char *bytes, size_t length, int flags)
 {
 	nng_msg *message;
 	int result = nng_msg_alloc(&message, length);
@@ -245,7 +267,7 @@ static int send_copy(nng_socket socket, const char *bytes, size_t length)
 	if (result != 0)
 		return to_errno(result);
 	memcpy(nng_msg_body(message), bytes, length);
-	result = nng_sendmsg(socket, message, NNG_FLAG_NONBLOCK);
+	result = nng_sendmsg(socket, message, flags);
 	if (result != 0)
 		nng_msg_free(message);
 	return to_errno(result);
@@ -253,7 +275,7 @@ static int send_copy(nng_socket socket, const char *bytes, size_t length)
 
 int bus_publish(struct bus *bus, const char *bytes, size_t length)
 {
-	return send_copy(bus->events, bytes, length);
+	return send_copy(bus->events, bytes, length, NNG_FLAG_NONBLOCK);
 }
 
 int bus_query_fd(const struct bus *bus)
@@ -278,6 +300,7 @@ int bus_receive(struct bus *bus, const char **bytes, size_t *length)
 		bus->request = NULL;
 		return to_errno(result);
 	}
+	bus->requester = nng_msg_get_pipe(bus->request);
 	*bytes = nng_msg_body(bus->request);
 	*length = nng_msg_len(bus->request);
 	return 0;
@@ -285,8 +308,14 @@ int bus_receive(struct bus *bus, const char **bytes, size_t *length)
 
 int bus_reply(struct bus *bus, const char *bytes, size_t length)
 {
+	int result;
+
 	drop_request(bus);
-	return send_copy(bus->query, bytes, length);
+	result = send_copy(bus->query, bytes, length, 0);
+	/* Who asks again without having read the last answer is let go. */
+	if (result == -EAGAIN)
+		nng_pipe_close(bus->requester);
+	return result;
 }
 
 void bus_drain(struct bus *bus)

@@ -67,7 +67,10 @@ int bus_query_fd(const struct bus *bus);
  */
 int bus_receive(struct bus *bus, const char **bytes, size_t *length);
 
-/* Answers the request that was taken last; bytes are copied. Returns 0 or -errno. */
+/*
+ * Answers the request that was taken last; bytes are copied. Waits up to 20 ms for this client's last answer to
+ * leave; one that has not read it by then is disconnected (-EAGAIN). Returns 0 or -errno.
+ */
 int bus_reply(struct bus *bus, const char *bytes, size_t length);
 
 /*
