@@ -7,6 +7,7 @@
 #include "common/json_scan.h"
 #include "tests/fuzz/invariant.h"
 #include "tests/unit/example_conn.h"
+#include "tests/unit/example_room.h"
 #include "worker/publish/query.h"
 
 #include <errno.h>
@@ -94,7 +95,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(request, data, size);
 	config_default(&config);
 	asked = 0;
-	length = query_answer(query, &source, request, size, &answer);
+	length = query_answer(query, &source, request, size, &example_room, &answer);
 	INVARIANT(length <= QUERY_ANSWER_BYTES_MAX);
 	INVARIANT(json_scan_check(answer, length, &wrong) == 0);
 	if (strncmp(answer, "{\"ok\":false,\"error\":\"", 21) == 0) {

@@ -222,6 +222,15 @@ Test(bus, disconnects_who_announces_a_request_over_the_limit)
 	close(fd);
 }
 
+static int reply(const char *bytes, size_t length)
+{
+	char *room = bus_reply_begin(bus, length + 100);
+
+	cr_assert_not_null(room);
+	memcpy(room, bytes, length);
+	return bus_reply(bus, length);
+}
+
 Test(bus, hands_over_requests_and_takes_answers)
 {
 	struct pollfd poller = {.fd = bus_query_fd(bus), .events = POLLIN};
@@ -244,7 +253,7 @@ Test(bus, hands_over_requests_and_takes_answers)
 		cr_assert_eq(bus_receive(bus, &request, &length), 0);
 		cr_expect_eq(length, strlen(text));
 		cr_expect_eq(memcmp(request, text, length), 0);
-		cr_assert_eq(bus_reply(bus, "answer", 6), 0);
+		cr_assert_eq(reply("answer", 6), 0);
 		cr_assert_eq(nng_recv(socket, &answer, &length, NNG_FLAG_ALLOC), 0);
 		cr_expect_eq(length, 6);
 		nng_free(answer, length);
@@ -252,10 +261,56 @@ Test(bus, hands_over_requests_and_takes_answers)
 	}
 }
 
+/* ipc: 1 and the length; then the request's id, whose top bit ends the backtrace; "x". */
+static const unsigned char message[14] = {1, 0, 0, 0, 0, 0, 0, 0, 5, 0x80, 0, 0, 1, 'x'};
+
+/* Takes the request that a peer has written. */
+static void take_request(void)
+{
+	struct pollfd poller = {.fd = bus_query_fd(bus), .events = POLLIN};
+	const char *request;
+	size_t length;
+
+	cr_assert_eq(poll(&poller, 1, PATIENCE_MS), 1);
+	cr_assert_eq(bus_receive(bus, &request, &length), 0);
+}
+
+Test(bus, every_answer_arrives_however_soon_the_client_asks_again)
+{
+	static char answer[60000];
+	static char received[sizeof(answer) + 13];
+	int fd = greet(BUS_QUERY_SOCKET, PROTOCOL_REQ);
+
+	for (unsigned i = 0; i < 3000; i++) {
+		cr_assert_eq(write(fd, message, sizeof(message)), sizeof(message));
+		take_request();
+		cr_assert_eq(reply(answer, sizeof(answer)), 0, "answer %u", i);
+		cr_assert_eq(recv(fd, received, sizeof(received), MSG_WAITALL), sizeof(received));
+	}
+	close(fd);
+}
+
+Test(bus, disconnects_a_client_that_asks_on_without_reading)
+{
+	static char answer[1 << 20];
+	int fd = greet(BUS_QUERY_SOCKET, PROTOCOL_REQ);
+	uint64_t start = clock_ns(CLOCK_MONOTONIC);
+
+	cr_assert_eq(write(fd, message, sizeof(message)), sizeof(message));
+	take_request();
+	cr_assert_eq(reply(answer, sizeof(answer)), 0);
+	cr_assert_eq(write(fd, message, sizeof(message)), sizeof(message));
+	take_request();
+	cr_expect_eq(reply(answer, sizeof(answer)), -EAGAIN);
+	cr_expect_lt(clock_ns(CLOCK_MONOTONIC) - start, 2 * NS_PER_S);
+	while (recv(fd, answer, sizeof(answer), 0) > 0)
+		;
+	cr_expect(hangs_up(fd));
+	close(fd);
+}
+
 Test(bus, survives_a_client_that_leaves_before_its_answer)
 {
-	/* ipc: 1 and the length; then the request's id, whose top bit ends the backtrace; "x". */
-	static const unsigned char message[14] = {1, 0, 0, 0, 0, 0, 0, 0, 5, 0x80, 0, 0, 1, 'x'};
 	struct pollfd poller = {.fd = bus_query_fd(bus), .events = POLLIN};
 	int fd = greet(BUS_QUERY_SOCKET, PROTOCOL_REQ);
 	const char *request;
@@ -267,14 +322,14 @@ Test(bus, survives_a_client_that_leaves_before_its_answer)
 	cr_assert_eq(length, 1);
 	close(fd);
 	usleep(50000);
-	bus_reply(bus, "answer", 6);
+	reply("answer", 6);
 	cr_expect_eq(bus_receive(bus, &request, &length), -EAGAIN);
 	/* The next client is served as ever. */
 	fd = greet(BUS_QUERY_SOCKET, PROTOCOL_REQ);
 	cr_assert_eq(write(fd, message, sizeof(message)), sizeof(message));
 	cr_assert_eq(poll(&poller, 1, PATIENCE_MS), 1);
 	cr_assert_eq(bus_receive(bus, &request, &length), 0);
-	cr_assert_eq(bus_reply(bus, "answer", 6), 0);
+	cr_assert_eq(reply("answer", 6), 0);
 	poller.fd = fd;
 	cr_expect_eq(poll(&poller, 1, PATIENCE_MS), 1);
 	close(fd);

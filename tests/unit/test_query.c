@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/json_scan.h"
 #include "tests/unit/example_conn.h"
+#include "tests/unit/example_room.h"
 #include "worker/publish/query.h"
 #include "worker/seccomp_rules.h"
 
@@ -87,7 +88,7 @@ static cJSON *ask_bytes(const char *request, size_t length)
 	const char *answer;
 	cJSON *root;
 
-	length = query_answer(query, &source, request, length, &answer);
+	length = query_answer(query, &source, request, length, &example_room, &answer);
 	cr_assert_leq(length, QUERY_ANSWER_BYTES_MAX);
 	cr_assert_eq(json_scan_check(answer, length, &wrong), 0, "%s", wrong.message);
 	root = cJSON_ParseWithLength(answer, length);
@@ -272,7 +273,8 @@ static size_t expect_config(void)
 	char error[CONFIG_ERROR_BYTES];
 	struct config again;
 	const char *answer;
-	const size_t length = query_answer(query, &source, request, strlen(request), &answer);
+	const size_t length =
+		query_answer(query, &source, request, strlen(request), &example_room, &answer);
 
 	cr_assert_gt(length, sizeof(head));
 	cr_assert_leq(length, QUERY_CONFIG_BYTES_MAX);
@@ -308,7 +310,8 @@ Test(query, tells_the_configuration_that_it_runs_with)
 Test(query, gives_an_empty_list_where_nothing_lives)
 {
 	const char *answer;
-	size_t length = query_answer(query, &source, "{\"op\":\"snapshot\"}", 17, &answer);
+	size_t length =
+		query_answer(query, &source, "{\"op\":\"snapshot\"}", 17, &example_room, &answer);
 
 	cr_expect_eq(length, 28);
 	cr_expect_eq(memcmp(answer, "{\"ok\":true,\"connections\":[]}", 28), 0, "%.*s", (int)length,

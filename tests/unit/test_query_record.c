@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "common/base64.h"
 #include "common/json_scan.h"
+#include "tests/unit/example_room.h"
 #include "worker/publish/query.h"
 
 #include <cjson/cJSON.h>
@@ -85,7 +86,8 @@ static cJSON *ask(const char *request)
 {
 	struct json_scan_error wrong;
 	const char *answer;
-	size_t length = query_answer(query, &source, request, strlen(request), &answer);
+	size_t length =
+		query_answer(query, &source, request, strlen(request), &example_room, &answer);
 	cJSON *root;
 
 	cr_assert_leq(length, QUERY_ANSWER_BYTES_MAX);

@@ -52,6 +52,7 @@ struct bus {
 	int query_fd;
 	nng_msg *request;   /* taken last */
 	nng_pipe requester; /* where it came from */
+	nng_msg *answer;    /* being made */
 	struct pipes subscribers;
 	struct pipes clients;
 };
@@ -259,7 +260,7 @@ uint64_t bus_rejected(const struct bus *bus)
 }
 
 /* A message of exactly these bytes: what waits in queues takes no more than it holds. */
-static int send_copy(nng_socket socket, const char *bytes, size_t length, int flags)
+int bus_publish(struct bus *bus, const char *bytes, size_t length)
 {
 	nng_msg *message;
 	int result = nng_msg_alloc(&message, length);
@@ -267,15 +268,10 @@ static int send_copy(nng_socket socket, const char *bytes, size_t length, int fl
 	if (result != 0)
 		return to_errno(result);
 	memcpy(nng_msg_body(message), bytes, length);
-	result = nng_sendmsg(socket, message, flags);
+	result = nng_sendmsg(bus->events, message, NNG_FLAG_NONBLOCK);
 	if (result != 0)
 		nng_msg_free(message);
 	return to_errno(result);
-}
-
-int bus_publish(struct bus *bus, const char *bytes, size_t length)
-{
-	return send_copy(bus->events, bytes, length, NNG_FLAG_NONBLOCK);
 }
 
 int bus_query_fd(const struct bus *bus)
@@ -306,12 +302,34 @@ int bus_receive(struct bus *bus, const char **bytes, size_t *length)
 	return 0;
 }
 
-int bus_reply(struct bus *bus, const char *bytes, size_t length)
+static void drop_answer(struct bus *bus)
+{
+	if (bus->answer)
+		nng_msg_free(bus->answer);
+	bus->answer = NULL;
+}
+
+char *bus_reply_begin(struct bus *bus, size_t capacity)
+{
+	drop_answer(bus);
+	if (nng_msg_alloc(&bus->answer, capacity) != 0) {
+		bus->answer = NULL;
+		return NULL;
+	}
+	return nng_msg_body(bus->answer);
+}
+
+int bus_reply(struct bus *bus, size_t length)
 {
 	int result;
 
 	drop_request(bus);
-	result = send_copy(bus->query, bytes, length, 0);
+	nng_msg_chop(bus->answer, nng_msg_len(bus->answer) - length);
+	result = to_errno(nng_sendmsg(bus->query, bus->answer, 0));
+	if (result == 0)
+		bus->answer = NULL;
+	else
+		drop_answer(bus);
 	/* Who asks again without having read the last answer is let go. */
 	if (result == -EAGAIN)
 		nng_pipe_close(bus->requester);
@@ -329,6 +347,7 @@ void bus_close(struct bus *bus)
 	if (!bus)
 		return;
 	drop_request(bus);
+	drop_answer(bus);
 	/* Closing a socket that was never opened is refused, and that is all. */
 	nng_close(bus->query);
 	nng_close(bus->events);

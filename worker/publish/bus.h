@@ -68,10 +68,16 @@ int bus_query_fd(const struct bus *bus);
 int bus_receive(struct bus *bus, const char **bytes, size_t *length);
 
 /*
- * Answers the request that was taken last; bytes are copied. Waits up to 20 ms for this client's last answer to
+ * Room for the answer to the request that was taken last: capacity bytes, good until bus_reply().
+ * NULL if there is no memory.
+ */
+char *bus_reply_begin(struct bus *bus, size_t capacity);
+
+/*
+ * Sends the first length bytes of that room. Waits up to 20 ms for this client's last answer to
  * leave; one that has not read it by then is disconnected (-EAGAIN). Returns 0 or -errno.
  */
-int bus_reply(struct bus *bus, const char *bytes, size_t length);
+int bus_reply(struct bus *bus, size_t length);
 
 /*
  * Gives messages that were published 100 ms to leave, if there are subscribers: nng drops what is

@@ -18,7 +18,6 @@ struct query {
 	struct query_request request;
 	struct rollup rollup;
 	char message[QUERY_MESSAGE_BYTES];
-	char answer[QUERY_LONGEST_BYTES];
 };
 
 int query_new(struct query **query)
@@ -81,9 +80,8 @@ static enum query_error answer_snapshot(struct json *json, struct query *query,
 	return QUERY_ERROR_NONE;
 }
 
-static void answer_config(struct json *json, struct query *query, const struct config *config)
+static void answer_config(struct json *json, const struct config *config)
 {
-	json_init(json, query->answer, sizeof(query->answer));
 	JSON_TEXT(json, "{\"ok\":true,\"config\":");
 	config_write(json, config);
 	JSON_TEXT(json, "}");
@@ -92,7 +90,6 @@ static void answer_config(struct json *json, struct query *query, const struct c
 static enum query_error answer_batch(struct json *json, struct query *query,
 				     const struct query_source *source)
 {
-	json_init(json, query->answer, QUERY_BATCH_BYTES_MAX);
 	return query_batch_answer(json, &query->request, &source->batches, &query->rollup,
 				  source->now_ns, source->wall, query->message);
 }
@@ -122,7 +119,7 @@ static enum query_error answer_request(struct json *json, struct query *query,
 		return query_record_answer(json, &query->request, &source->recordings,
 					   query->message);
 	case QUERY_OP_CONFIG:
-		answer_config(json, query, source->config);
+		answer_config(json, source->config);
 		return QUERY_ERROR_NONE;
 	case QUERY_OP_CONNECTIONS:
 		return answer_batch(json, query, source);
@@ -160,44 +157,80 @@ static bool is_clients(enum query_op op)
 	return op == QUERY_OP_CONNECTIONS || op == QUERY_OP_UNREGISTER;
 }
 
+/* The longest answer that there can be. */
+static size_t bytes_of(enum query_op op)
+{
+	switch (op) {
+	case QUERY_OP_CONNECTIONS:
+		return QUERY_BATCH_BYTES_MAX;
+	case QUERY_OP_CONFIG:
+		return QUERY_CONFIG_BYTES_MAX;
+	case QUERY_OP_UNREGISTER:
+		return QUERY_ERROR_BYTES_MAX;
+	case QUERY_OP_SNAPSHOT:
+	case QUERY_OP_STATUS:
+	case QUERY_OP_RECORD:
+	case QUERY_OP_RECORD_END:
+	case QUERY_OP_NAMES:
+	case QUERY_OP_DNS:
+	case QUERY_OP_AUDIT:
+		break;
+	}
+	return QUERY_ANSWER_BYTES_MAX;
+}
+
 static size_t answer_some(struct query *query, const struct query_source *source,
 			  const char *request, size_t length, bool clients_only,
-			  const char **answer)
+			  const struct query_room *room, const char **answer)
 {
+	size_t bytes = QUERY_ERROR_BYTES_MAX;
 	enum query_error error;
 	struct json json;
+	char *memory;
 
 	source->metrics->value[METRIC_QUERY_REQUESTS]++;
-	json_init(&json, query->answer, QUERY_ANSWER_BYTES_MAX);
 	error = query_request_parse(&query->request, request, length, query->message);
 	if (error == QUERY_ERROR_NONE && clients_only && !is_clients(query->request.op)) {
 		strcpy(query->message, "only clients are answered here");
 		error = QUERY_ERROR_UNKNOWN_OP;
 	}
 	if (error == QUERY_ERROR_NONE)
+		bytes = bytes_of(query->request.op);
+	memory = room->get(room->ctx, bytes);
+	if (!memory)
+		return 0;
+	json_init(&json, memory, bytes);
+	if (error == QUERY_ERROR_NONE)
 		error = answer_request(&json, query, source);
 	if (error != QUERY_ERROR_NONE) {
 		source->metrics->value[METRIC_QUERY_REFUSED]++;
 		write_error(&json, query, error);
 	}
-	*answer = query->answer;
+	*answer = memory;
 	return json_length(&json);
 }
 
 size_t query_answer(struct query *query, const struct query_source *source, const char *request,
-		    size_t length, const char **answer)
+		    size_t length, const struct query_room *room, const char **answer)
 {
-	return answer_some(query, source, request, length, false, answer);
+	return answer_some(query, source, request, length, false, room, answer);
 }
 
 size_t query_answer_client(struct query *query, const struct query_source *source,
-			   const char *request, size_t length, const char **answer)
+			   const char *request, size_t length, const struct query_room *room,
+			   const char **answer)
 {
-	return answer_some(query, source, request, length, true, answer);
+	return answer_some(query, source, request, length, true, room, answer);
+}
+
+static char *room_in_message(void *ctx, size_t bytes)
+{
+	return bus_reply_begin(ctx, bytes);
 }
 
 int query_serve(struct query *query, struct bus *bus, const struct query_source *source)
 {
+	const struct query_room room = {.ctx = bus, .get = room_in_message};
 	int served;
 
 	for (served = 0; served < QUERY_SERVE_MAX; served++) {
@@ -210,9 +243,10 @@ int query_serve(struct query *query, struct bus *bus, const struct query_source 
 			break;
 		if (result < 0)
 			return result;
-		length = query_answer(query, source, request, length, &answer);
+		length = query_answer(query, source, request, length, &room, &answer);
 		/* A client that left, or that does not read, is its own problem. */
-		bus_reply(bus, answer, length);
+		if (length > 0)
+			bus_reply(bus, length);
 	}
 	return served;
 }

@@ -45,6 +45,7 @@
 #define QUERY_LONGEST_BYTES                                                      \
 	(QUERY_CONFIG_BYTES_MAX > QUERY_BATCH_BYTES_MAX ? QUERY_CONFIG_BYTES_MAX \
 							: QUERY_BATCH_BYTES_MAX)
+#define QUERY_ERROR_BYTES_MAX 2048
 /* Requests that are answered in one go, so that the rings are looked at in between. */
 #define QUERY_SERVE_MAX 16
 
@@ -75,14 +76,23 @@ struct query;
 int query_new(struct query **query);
 void query_free(struct query *query);
 
-/* Answers one request, which may be any bytes. Returns the answer's length and sets *answer, which
- * is good until the next call. */
+/* Where an answer is written: get gives memory for bytes, once an answer, or NULL. */
+struct query_room {
+	void *ctx;
+	char *(*get)(void *ctx, size_t bytes);
+};
+
+/*
+ * Answers one request, which may be any bytes. Returns the answer's length and sets *answer, which
+ * is in the room; 0 if there was none.
+ */
 size_t query_answer(struct query *query, const struct query_source *source, const char *request,
-		    size_t length, const char **answer);
+		    size_t length, const struct query_room *room, const char **answer);
 
 /* The same of clients' operations only: whatever else is asked for is refused. */
 size_t query_answer_client(struct query *query, const struct query_source *source,
-			   const char *request, size_t length, const char **answer);
+			   const char *request, size_t length, const struct query_room *room,
+			   const char **answer);
 
 /*
  * Answers the requests that wait on the bus, at most QUERY_SERVE_MAX. Returns how many, or

@@ -193,6 +193,13 @@ static bool replay_is_told(void *ctx, const struct conn_record *record)
 	return engine_is_told(&((struct replay *)ctx)->engine, record);
 }
 
+/* Of QUERY_LONGEST_BYTES: enough for any answer. */
+static char *replay_room(void *ctx, size_t bytes)
+{
+	(void)bytes;
+	return ctx;
+}
+
 /* Answers a request as the worker would have, at this place of the tape. */
 static int take_ask(struct replay *replay, const struct tape_entry *entry)
 {
@@ -213,6 +220,8 @@ static int take_ask(struct replay *replay, const struct tape_entry *entry)
 		.now_ns = engine->events.now_ns,
 		.wall = engine->events.wall,
 	};
+	static char memory[QUERY_LONGEST_BYTES];
+	const struct query_room room = {.ctx = memory, .get = replay_room};
 	const char *answer;
 	size_t length;
 	int result = replay->query ? 0 : query_new(&replay->query);
@@ -220,7 +229,7 @@ static int take_ask(struct replay *replay, const struct tape_entry *entry)
 	if (result < 0)
 		return result;
 	length = query_answer_client(replay->query, &source, (const char *)entry->payload,
-				     entry->length, &answer);
+				     entry->length, &room, &answer);
 	return send_message(replay, answer, length);
 }
 
