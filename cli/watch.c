@@ -190,6 +190,21 @@ static void tell_holes(struct watch *watch, const cJSON *head)
 	}
 }
 
+/* What could be given to no connection: a message rarely has such rows. */
+static void tell_overflow(struct slice json)
+{
+	struct slice list, row;
+
+	if (!slice_member(json, "overflow", &list))
+		return;
+	while (slice_next(&list, &row)) {
+		char text[512];
+
+		text_escape(text, sizeof(text), row.text, row.length);
+		message("datagrams that belong to no flow that has a place: %s", text);
+	}
+}
+
 static bool is_done(const struct watch *watch)
 {
 	return watch->asked->count.given && watch->printed >= watch->asked->count.value;
@@ -258,6 +273,7 @@ static void take(struct watch *watch, const struct client_message *event)
 			print_meta(head, message_ns);
 			watch->printed++;
 		} else if (slice_member(event->json, watch->topic->list, &list)) {
+			tell_overflow(event->json);
 			print_list(watch, list, message_ns);
 		}
 	}

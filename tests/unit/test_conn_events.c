@@ -53,7 +53,8 @@ Test(conn_events, begin_with_topic_schema_host_instance_seq_and_time)
 {
 	static const char head[] = "conn.v1 {\"schema\":\"conn.v1\",\"host\":\"h\\\"1\","
 				   "\"instance\":\"00112233aabbccdd\",\"seq\":1,"
-				   "\"ts_ns\":\"1795330000000001000\",\"connections\":[{\"id\":";
+				   "\"ts_ns\":\"1795330000000001000\",\"overflow\":[],"
+				   "\"connections\":[{\"id\":";
 	struct conn_events_message message;
 	cJSON *root;
 
@@ -218,4 +219,33 @@ Test(conn_events, fit_their_head_with_the_worst_host_name)
 	cr_expect_str_eq(string(root, "seq"), "18446744073709551614");
 	cr_expect_eq(strlen(string(root, "host")), 64);
 	cJSON_Delete(root);
+}
+
+Test(conn_events, tell_what_belongs_to_no_flow_once_and_not_what_was_there_at_the_beginning)
+{
+	struct conn_sums sums = {.sent_bytes = 700, .recv_packets = 3};
+	struct conn_events_message message;
+	const cJSON *row;
+	cJSON *root;
+
+	begin(true);
+	conn_events_unattributed(&events, &sums);
+	conn_events_tell_unattributed(&events);
+	cr_expect_not(conn_events_finish(&events, &message), "there is nothing new");
+	sums.sent_bytes += 41;
+	conn_events_unattributed(&events, &sums);
+	cr_expect_not(conn_events_finish(&events, &message), "it is not due");
+	conn_events_tell_unattributed(&events);
+	cr_assert(conn_events_finish(&events, &message));
+	root = parse(&message);
+	row = cJSON_GetArrayItem(cJSON_GetObjectItem(root, "overflow"), 0);
+	cr_assert_not_null(row);
+	cr_expect_str_eq(string(row, "protocol"), "udp");
+	cr_expect(cJSON_IsNull(cJSON_GetObjectItem(row, "direction")));
+	cr_expect_eq(cJSON_GetObjectItem(cJSON_GetObjectItem(row, "delta"), "sent_bytes")->valueint,
+		     41);
+	cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(root, "connections")), 0);
+	cJSON_Delete(root);
+	conn_events_tell_unattributed(&events);
+	cr_expect_not(conn_events_finish(&events, &message));
 }

@@ -7,10 +7,9 @@
 
 #include <errno.h>
 
-_Static_assert(CONN_EVENTS_HEAD_BYTES + CONN_EVENTS_BYTES_FULL + CONN_JSON_BYTES_MAX +
-			       OVERFLOW_JSON_BYTES_MAX <
+_Static_assert(CONN_EVENTS_HEAD_BYTES + CONN_EVENTS_BYTES_FULL + CONN_JSON_BYTES_MAX <
 		       EVENT_BYTES_MAX,
-	       "a full message, its last connection and the overflow fit");
+	       "a full message and its last connection fit");
 
 static void begin(struct conn_events *events)
 {
@@ -96,15 +95,17 @@ void conn_events_tell_unattributed(struct conn_events *events)
 	events->tells_unattributed = !conn_sums_are_zero(&sums);
 }
 
-/* What stands behind the list of connections. */
-static void write_tail(struct conn_events *events)
+/* What stands before the list of connections. */
+static void write_head(struct json *json, const struct conn_events *events)
 {
 	const struct conn_sums sums = untold(events);
 
-	JSON_TEXT(&events->json, "],\"overflow\":[");
+	event_head_write(json, "conn.v1", &events->identity, events->seq,
+			 events->now_ns + events->wall.monotonic_ns);
+	JSON_TEXT(json, ",\"overflow\":[");
 	if (events->tells_unattributed)
-		overflow_json_write_unattributed(&events->json, &sums);
-	JSON_TEXT(&events->json, "]}");
+		overflow_json_write_unattributed(json, &sums);
+	JSON_TEXT(json, "],\"connections\":[");
 }
 
 bool conn_events_finish(struct conn_events *events, struct conn_events_message *message)
@@ -118,11 +119,9 @@ bool conn_events_finish(struct conn_events *events, struct conn_events_message *
 	*message = (struct conn_events_message){.records = events->records};
 	if (events->encoded) {
 		json_init(&json, head, sizeof(head));
-		event_head_write(&json, "conn.v1", &events->identity, events->seq,
-				 events->now_ns + events->wall.monotonic_ns);
-		JSON_TEXT(&json, ",\"connections\":[");
+		write_head(&json, events);
 		head_bytes = json_length(&json);
-		write_tail(events);
+		JSON_TEXT(&events->json, "]}");
 		memcpy(events->buffer + CONN_EVENTS_HEAD_BYTES - head_bytes, head, head_bytes);
 		message->bytes = events->buffer + CONN_EVENTS_HEAD_BYTES - head_bytes;
 		message->length = head_bytes + json_length(&events->json);

@@ -29,7 +29,7 @@
 /* What an encoded connection takes about: ends a message that is only counted. */
 #define CONN_EVENTS_RECORD_BYTES_TYPICAL 640
 /* Room for the topic and the keys before the list. */
-#define CONN_EVENTS_HEAD_BYTES 640
+#define CONN_EVENTS_HEAD_BYTES 1024
 
 struct conn_events {
 	struct identity identity;
