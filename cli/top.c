@@ -90,24 +90,14 @@ static void take_status(struct top *top, struct slice answer, uint64_t now_ns)
 	struct top_header *const header = &top->header;
 	cJSON *status = cJSON_ParseWithLength(answer.text, answer.length);
 	const cJSON *connections = cJSON_GetObjectItemCaseSensitive(status, "connections");
-	const cJSON *stages = cJSON_GetObjectItemCaseSensitive(
-		cJSON_GetObjectItemCaseSensitive(status, "loss"), "stages");
 	const uint64_t opened = number_in(connections, "opened");
-	const cJSON *stage = NULL;
 
 	header->opened_per_s =
 		header->has_status ? top_rate(top->opened, opened, now_ns - top->status_ns) : 0;
 	top->opened = opened;
 	top->status_ns = now_ns;
 	header->live = number_in(connections, "live");
-	header->lost = 0;
-	cJSON_ArrayForEach(stage, stages)
-	{
-		uint64_t number = 0;
-
-		if (field_number(stage, &number))
-			header->lost += number;
-	}
+	header->lost = number_in(connections, "lost");
 	field_string(status, "host", header->host, sizeof(header->host));
 	field_string(status, "health", header->health, sizeof(header->health));
 	header->has_status = true;

@@ -2,12 +2,15 @@
 #include "common/notify.h"
 
 #include "common/cleanup.h"
+#include "common/clock.h"
 
+#include <errno.h>
 #include <stddef.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
+#include <unistd.h>
 
 int notify_open(void)
 {
@@ -31,6 +34,28 @@ int notify_open(void)
 		    (socklen_t)(offsetof(struct sockaddr_un, sun_path) + length)) < 0)
 		return -1;
 	return take_fd(&fd);
+}
+
+/* A decimal number from 1 to maximum in the environment, or 0. */
+static uint64_t number_in(const char *variable, uint64_t maximum)
+{
+	const char *text = getenv(variable);
+	unsigned long long number;
+	char *end;
+
+	if (!text || text[0] < '1' || text[0] > '9')
+		return 0;
+	errno = 0;
+	number = strtoull(text, &end, 10);
+	return errno == 0 && *end == '\0' && number <= maximum ? number : 0;
+}
+
+uint64_t notify_watchdog_ns(void)
+{
+	/* The variables of a process that started this one are none of ours. */
+	if (getenv("WATCHDOG_PID") && number_in("WATCHDOG_PID", INT32_MAX) != (uint64_t)getpid())
+		return 0;
+	return number_in("WATCHDOG_USEC", UINT64_MAX / NS_PER_US) * NS_PER_US;
 }
 
 void notify_send(int fd, const char *state)

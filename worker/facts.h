@@ -8,6 +8,8 @@
 #define SOCKWARDEN_WORKER_FACTS_H
 
 #include "proto/handoff.h"
+#include "worker/health.h"
+#include "worker/loss.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -25,8 +27,9 @@ struct worker_facts {
 	struct identity identity;
 	const char *version; /* PROJECT_VERSION */
 	uint64_t uptime_s;   /* of the worker */
-	bool healthy;	     /* false: "bad" */
-	bool privd_alive;    /* its socket is open and the last PING was answered */
+	struct health_report health;
+	struct loss_report loss;
+	bool privd_alive;		   /* its socket is open and it owes no answer */
 	uint32_t uid;	     /* real, effective and saved, as the start made sure */
 	uint32_t gid;
 	uint64_t capabilities;		   /* effective and permitted, as bits: capabilities(7) */

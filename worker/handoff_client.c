@@ -36,6 +36,7 @@ union packet {
 static int broken(struct handoff_client *client, int error)
 {
 	handoff_client_close(client);
+	client->late = 0;
 	return error;
 }
 
@@ -115,6 +116,8 @@ static int send_message(struct handoff_client *client, const void *message, size
 
 	if (client->fd < 0)
 		return -EPIPE;
+	if (client->late)
+		return -ETIMEDOUT;
 	/* write(), not sendmsg(): what cannot carry a descriptor needs no rule against it. */
 	sent = write(client->fd, message, length);
 	if (sent == (ssize_t)length)
@@ -137,7 +140,8 @@ static int send_empty(struct handoff_client *client, enum handoff_type type)
 /*
  * Receives one packet and has it judged. *fd is its descriptor, the caller's to close, or -1.
  * REFUSED is an answer to any request: its reason is kept and -EACCES returned. -EMFILE: all is
- * well but that no number was free for the descriptor.
+ * well but that no number was free for the descriptor. -ETIMEDOUT while serving: nothing came, and
+ * the session goes on.
  */
 static int receive(struct handoff_client *client, union packet *packet, int *fd)
 {
@@ -156,6 +160,8 @@ static int receive(struct handoff_client *client, union packet *packet, int *fd)
 	/* unix(7): closed before our last message was read; what it said before is still there. */
 	if (length == -ECONNRESET)
 		length = fdpass_receive(client->fd, packet->bytes, sizeof(packet->bytes), fd, &fds);
+	if (length == -EAGAIN && client->session.state == HANDOFF_STATE_SERVING)
+		return -ETIMEDOUT;
 	if (length <= 0) {
 		log_error("privd: %s", length == 0	   ? "it has closed its socket"
 				       : length == -EAGAIN ? "no answer in time"
@@ -195,6 +201,10 @@ static int receive_type(struct handoff_client *client, enum handoff_type type, u
 {
 	int result = receive(client, packet, fd);
 
+	if (result == -ETIMEDOUT && client->fd >= 0) {
+		log_warning("privd: no %s in time: going on without it", handoff_name(type));
+		client->late = (uint16_t)type;
+	}
 	if (result < 0)
 		return result;
 	if (packet->header.type != type) {
@@ -524,6 +534,14 @@ int handoff_client_unasked(struct handoff_client *client)
 		return result;
 	if (fd >= 0)
 		close(fd);
+	/* Readable, and then nothing there: no harm done. */
+	if (result == -ETIMEDOUT)
+		return 0;
+	if (client->late && (packet.header.type == client->late || result == -EACCES)) {
+		log_info("privd answers again");
+		client->late = 0;
+		return 0;
+	}
 	return violation(client, packet.header.type, "nobody asked for it");
 }
 

@@ -21,12 +21,17 @@
 #define HANDOFF_FD_CONNTRACK 514 /* exactly: the sandbox lets it be received from, nothing else */
 #define HANDOFF_FD_RINGS 515	 /* from here up */
 
-/* An answer that takes longer counts as a dead privd. */
+/*
+ * So long is an answer waited for. Before everything was granted, one that takes longer is the end;
+ * later it is late: the session goes on, further requests fail with -ETIMEDOUT at once, and
+ * handoff_client_unasked() takes the answer when it comes.
+ */
 #define HANDOFF_ANSWER_TIMEOUT_MS 1500
 
 struct handoff_client {
 	int fd; /* -1: closed or broken */
 	struct handoff_session session;
+	uint16_t late;			    /* the type of the answer that privd still owes, or 0 */
 	char refusal[HANDOFF_REASON_BYTES]; /* privd's words, after -EACCES */
 };
 
@@ -82,16 +87,26 @@ void handoff_grants_fini(struct handoff_grants *grants);
 
 /*
  * ITERATE: a descriptor that the caller closes, or -errno; -EACCES when refused (logged). -EMFILE
- * when this process has no number left for it: the session goes on.
+ * when this process has no number left for it, -ETIMEDOUT when privd is late: the session goes on.
  */
 int handoff_client_iterate(struct handoff_client *client, enum handoff_iterator what);
 
-/* PING: privd is alive; *missed_runs is the sum over its programs. */
+/*
+ * PING: privd is alive; *missed_runs is the sum over its programs. -ETIMEDOUT when privd is late: the
+ * session goes on.
+ */
 int handoff_client_ping(struct handoff_client *client, uint64_t *missed_runs);
 
+/* Whether privd still owes an answer, so that nothing can be asked. */
+static inline bool handoff_client_is_late(const struct handoff_client *client)
+{
+	return client->late != 0;
+}
+
 /*
- * The socket is readable although nothing was asked: it was closed, or privd breaks the contract.
- * Logs which, ends the session and returns -EPIPE or -EPROTO.
+ * The socket is readable although nobody waits for an answer. If it is the late one: drops it and
+ * returns 0. Else it was closed, or privd breaks the contract: logs which, ends the session and
+ * returns -EPIPE or -EPROTO.
  */
 int handoff_client_unasked(struct handoff_client *client);
 

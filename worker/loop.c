@@ -3,10 +3,12 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "common/notify.h"
 #include "worker/publish/meta_events.h"
 #include "worker/publish/query.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -15,7 +17,12 @@
 
 #define TICK_NS (50 * NS_PER_MS)
 #define META_INTERVAL_NS (10 * NS_PER_S)
-#define PING_INTERVAL_NS (10 * NS_PER_S)
+#define PING_INTERVAL_NS (4 * NS_PER_S)
+/* A snapshot that failed does not wait for the next regular one. */
+#define SNAPSHOT_RETRY_NS (1 * NS_PER_S)
+/* Times that the watchdog is told within its time, so that one of them may be late. */
+#define WATCHDOG_SHARES 4
+#define STATUS_BYTES (HEALTH_REASON_BYTES + 32)
 #define EVENTS_PER_WAIT 64
 /*
  * How long what a predecessor left is kept for its subscribers: nng dials again within a second
@@ -38,6 +45,7 @@ struct loop {
 	struct query *query;
 	struct query_source source;
 	struct meta_events meta;
+	struct loss loss;
 	int epoll_fd;
 	uint64_t now_ns;
 	struct clock_offsets wall;
@@ -46,6 +54,7 @@ struct loop {
 	uint64_t next_meta_ns;
 	uint64_t next_ping_ns;
 	uint64_t next_pass_ns;
+	uint64_t next_watchdog_ns;
 	bool publishing_active; /* a pass over the table is under way */
 	bool stop;
 	int result;
@@ -74,14 +83,70 @@ static void lose_privd(struct loop *loop)
 	loop->result = -EPIPE;
 }
 
+/* In words, to whoever reads the log and to systemctl's status; subscribers are told at once. */
+static void tell_health(struct loop *loop)
+{
+	const struct health_report *report = &loop->parts.facts->health;
+	char status[STATUS_BYTES];
+
+	if (report->is_good)
+		log_info("health is good again");
+	else
+		log_error("health is bad: %s", report->reason);
+	snprintf(status, sizeof(status), "STATUS=health is %s%s",
+		 report->is_good ? "good" : "bad: ", report->reason);
+	notify_send(loop->parts.notify_fd, status);
+	loop->next_meta_ns = loop->now_ns;
+}
+
+static void judge_health(struct loop *loop)
+{
+	struct worker_facts *facts = loop->parts.facts;
+	struct health *health = &loop->parts.pipeline->health;
+	const bool was_good = facts->health.is_good;
+
+	if (handoff_client_is_late(loop->parts.client))
+		health_expect(health, HEALTH_PRIVD, loop->now_ns);
+	else
+		health_progress(health, HEALTH_PRIVD);
+	health_judge(health, loop->now_ns, &facts->health);
+	/* Gone for good: not a matter of time, and logged already. */
+	if (loop->parts.client->fd < 0) {
+		facts->health.is_good = false;
+		facts->health.states[HEALTH_PRIVD] = HEALTH_BAD;
+		snprintf(facts->health.reason, sizeof(facts->health.reason),
+			 "privd: sockwarden-privd is gone");
+	} else if (facts->health.is_good != was_good) {
+		tell_health(loop);
+	}
+}
+
+/* While all is well; otherwise systemd will find out. */
+static void feed_watchdog(struct loop *loop)
+{
+	if (loop->parts.watchdog_ns == 0 || loop->now_ns < loop->next_watchdog_ns ||
+	    !loop->parts.facts->health.is_good)
+		return;
+	loop->next_watchdog_ns = loop->now_ns + loop->parts.watchdog_ns / WATCHDOG_SHARES;
+	notify_send(loop->parts.notify_fd, "WATCHDOG=1");
+}
+
 static void update_facts(struct loop *loop)
 {
 	struct worker_facts *facts = loop->parts.facts;
 
 	if (loop->parts.client->fd < 0)
 		lose_privd(loop);
+	else
+		facts->privd_alive = !handoff_client_is_late(loop->parts.client);
 	facts->uptime_s = (loop->now_ns - loop->started_ns) / NS_PER_S;
-	facts->healthy = facts->privd_alive && !loop->parts.pipeline->snapshot_failed;
+	judge_health(loop);
+}
+
+static void update_loss(struct loop *loop)
+{
+	loss_update(&loop->loss, &loop->parts.pipeline->metrics, loop->now_ns);
+	loop->parts.facts->loss = loop->loss.report;
 }
 
 static int source_refresh(void *ctx)
@@ -118,6 +183,7 @@ static void source_update(void *ctx)
 	const bool fresh = pipeline_snapshot(loop->parts.pipeline) == 0;
 
 	pipeline_measure(loop->parts.pipeline, fresh);
+	update_loss(loop);
 	update_facts(loop);
 }
 
@@ -211,6 +277,7 @@ int loop_new(struct loop **loop, const struct loop_parts *parts)
 		.config = parts->config,
 	};
 	meta_events_init(&made->meta);
+	loss_init(&made->loss, parts->config, clock_ns(CLOCK_MONOTONIC));
 	result = query_new(&made->query);
 	if (result == 0)
 		result = open_descriptors(made);
@@ -242,11 +309,16 @@ static void publish_meta(struct loop *loop)
 
 	loop->next_meta_ns = loop->now_ns + META_INTERVAL_NS;
 	pipeline_measure(pipeline, false);
+	update_loss(loop);
+	loss_interval_end(&loop->loss, loop->now_ns);
+	loop->parts.facts->loss.interval = loop->loss.report.interval;
 	update_facts(loop);
 	length = meta_events_make(&loop->meta, &pipeline->metrics, loop->parts.facts,
 				  loop->now_ns + loop->wall.monotonic_ns, listened, &bytes);
 	if (length > 0)
-		bus_publish(loop->parts.bus, bytes, length);
+		pipeline_send(pipeline, bytes, length);
+	else if (!listened)
+		health_progress(&pipeline->health, HEALTH_PUBLISH);
 }
 
 static void ping(struct loop *loop)
@@ -254,15 +326,18 @@ static void ping(struct loop *loop)
 	uint64_t *missed = &loop->parts.pipeline->metrics.value[METRIC_BPF_MISSED_RUNS];
 
 	loop->next_ping_ns = loop->now_ns + PING_INTERVAL_NS;
-	if (handoff_client_ping(loop->parts.client, missed) < 0)
+	handoff_client_ping(loop->parts.client, missed);
+	if (loop->parts.client->fd < 0)
 		lose_privd(loop);
 }
 
 static void take_regular_pass(struct loop *loop)
 {
 	loop->next_pass_ns = loop->now_ns + loop->parts.config->publish_interval_s * NS_PER_S;
-	if (pipeline_snapshot(loop->parts.pipeline) < 0)
+	if (pipeline_snapshot(loop->parts.pipeline) < 0) {
+		loop->next_pass_ns = loop->now_ns + SNAPSHOT_RETRY_NS;
 		return;
+	}
 	engine_active_begin(&loop->parts.pipeline->engine);
 	loop->publishing_active = true;
 }
@@ -278,9 +353,21 @@ static void do_timers(struct loop *loop)
 	else if (loop->parts.pipeline->engine.state.suspects > 0)
 		pipeline_snapshot(loop->parts.pipeline);
 	pipeline_sweep(loop->parts.pipeline, loop->now_ns);
+	pipeline_check(loop->parts.pipeline);
+	update_facts(loop);
 	if (bus_take_joined(loop->parts.bus) || loop->now_ns >= loop->next_meta_ns)
 		publish_meta(loop);
-	update_facts(loop);
+	feed_watchdog(loop);
+}
+
+static void serve(struct loop *loop)
+{
+	struct health *health = &loop->parts.pipeline->health;
+
+	if (query_serve(loop->query, loop->parts.bus, &loop->source) < 0)
+		health_expect(health, HEALTH_QUERY, loop->now_ns);
+	else
+		health_progress(health, HEALTH_QUERY);
 }
 
 /* Answers requests; the signal and privd are taken note of. Rings are read at every turn anyway. */
@@ -295,11 +382,11 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 			loop->stop = true;
 		break;
 	case WAKE_PRIVD:
-		handoff_client_unasked(loop->parts.client);
-		lose_privd(loop);
+		if (handoff_client_unasked(loop->parts.client) < 0)
+			lose_privd(loop);
 		break;
 	case WAKE_QUERY:
-		query_serve(loop->query, loop->parts.bus, &loop->source);
+		serve(loop);
 		break;
 	default:
 		/* A ring whose event has died keeps its memory, but would wake us for ever. */

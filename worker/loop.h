@@ -23,6 +23,8 @@ struct loop_parts {
 	struct bus *bus;
 	struct pipeline *pipeline;
 	int signal_fd;		    /* of what ends the loop: common/signals.h */
+	int notify_fd;		    /* of systemd, or -1 */
+	uint64_t watchdog_ns;	    /* so often at least it is to hear that all is well; 0: never */
 	struct worker_facts *facts; /* uptime, health and privd's state are kept up to date here */
 };
 

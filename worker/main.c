@@ -191,7 +191,7 @@ static int init_facts(struct worker *worker)
 		return EXIT_CODE_FAILURE;
 	}
 	facts->version = SOCKWARDEN_VERSION;
-	facts->healthy = true;
+	facts->health.is_good = true;
 	facts->privd_alive = true;
 	facts->no_new_privs = 1;
 	facts->hook_count = worker->welcome.hook_count;
@@ -208,6 +208,8 @@ static int open_everything(struct worker *worker)
 		.client = &worker->client,
 		.grants = &worker->grants,
 		.signal_fd = worker->signal_fd,
+		.notify_fd = worker->notify_fd,
+		.watchdog_ns = notify_watchdog_ns(),
 		.facts = &worker->facts,
 	};
 

@@ -55,6 +55,8 @@
 	X(PUBLISH_BYTES, "publish.bytes", COUNTER)                                                \
 	X(PUBLISH_RECORDS, "publish.records", COUNTER)                                            \
 	X(PUBLISH_REJECTED, "publish.rejected", COUNTER) /* connections over the limit */         \
+	X(PUBLISH_QUEUED, "publish.queued", COUNTER)	 /* once for each subscriber */           \
+	X(PUBLISH_DROPPED, "publish.dropped", COUNTER)	 /* by full queues, at least */           \
 	X(QUERY_REQUESTS, "query.requests", COUNTER)                                              \
 	X(QUERY_REFUSED, "query.refused", COUNTER)                                                \
 	X(RECORD_SPOILT, "record.spoilt", COUNTER)                                                \

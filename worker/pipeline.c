@@ -22,6 +22,8 @@ static struct handoff_resume *resume_of(const struct handoff_grants *grants)
 /* One part of so many of the time may go into snapshots for who asks, and so much at once. */
 #define REFRESH_SHARE 10
 #define REFRESH_BURST_NS (500 * NS_PER_MS)
+/* What failed is tried again. */
+#define CGROUPS_RETRY_NS NS_PER_S
 
 static bool traces_udp(const struct pipeline *pipeline)
 {
@@ -68,11 +70,20 @@ static void settle(void *ctx)
 	batch_reader_commit(&pipeline->reader, counts->closed, counts->inferred);
 }
 
+int pipeline_send(struct pipeline *pipeline, const char *bytes, size_t length)
+{
+	const int result = bus_publish(pipeline->bus, bytes, length);
+
+	if (result < 0)
+		health_expect(&pipeline->health, HEALTH_PUBLISH, pipeline->now_ns);
+	else
+		health_progress(&pipeline->health, HEALTH_PUBLISH);
+	return result;
+}
+
 static int send_message(void *ctx, const char *bytes, size_t length)
 {
-	struct pipeline *pipeline = ctx;
-
-	return bus_publish(pipeline->bus, bytes, length);
+	return pipeline_send(ctx, bytes, length);
 }
 
 /* Reads the iterator's records into the engine's cache. */
@@ -93,8 +104,14 @@ static void ask_cgroups(void *ctx)
 			}
 		}
 	}
-	if (result < 0)
+	pipeline->asked_ns = pipeline->now_ns;
+	if (result == 0) {
+		health_progress(&pipeline->health, HEALTH_CGROUPS);
+		return;
+	}
+	if (!health_is_expected(&pipeline->health, HEALTH_CGROUPS))
 		log_warning("control groups' names: %s", strerror(-result));
+	health_expect(&pipeline->health, HEALTH_CGROUPS, pipeline->now_ns);
 }
 
 static int pipeline_init(struct pipeline *pipeline, const struct config *config,
@@ -125,6 +142,8 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 		return result;
 	if (traces_udp(pipeline))
 		write_udp_settings(grants, config);
+	else
+		health_switch_off(&pipeline->health, HEALTH_SWEEP);
 	batch_reader_init(&pipeline->reader, pipeline->sources, grants->possible_cpus, resume);
 	result = engine_init(&pipeline->engine, &settings, &sink, identity, &pipeline->metrics);
 	if (result < 0)
@@ -167,6 +186,7 @@ void pipeline_free(struct pipeline *pipeline)
 
 void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, struct clock_offsets wall)
 {
+	pipeline->now_ns = now_ns;
 	engine_tick(&pipeline->engine, now_ns, wall, bus_has_subscribers(pipeline->bus));
 }
 
@@ -253,9 +273,16 @@ static int read_snapshot(struct pipeline *pipeline, enum handoff_iterator what)
 static int read_flows(struct pipeline *pipeline, enum handoff_iterator what,
 		      const struct conn_counters *counters, uint64_t now_ns)
 {
+	int result;
+
 	pipeline->orphaned = counters->orphaned;
 	pipeline->swept_ns = now_ns;
-	return read_snapshot(pipeline, what);
+	result = read_snapshot(pipeline, what);
+	if (result < 0)
+		health_expect(&pipeline->health, HEALTH_SWEEP, now_ns);
+	else
+		health_progress(&pipeline->health, HEALTH_SWEEP);
+	return result;
 }
 
 int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns)
@@ -266,15 +293,22 @@ int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns)
 
 	if (!traces_udp(pipeline) || age_ns < SWEEP_PAUSE_NS)
 		return 0;
+	if (age_ns >= SWEEP_INTERVAL_NS)
+		health_expect(&pipeline->health, HEALTH_SWEEP, now_ns);
+	if (handoff_client_is_late(pipeline->client))
+		return -ETIMEDOUT;
 	counters = sum_counters(pipeline->grants);
 	if (age_ns < SWEEP_INTERVAL_NS && counters.orphaned == pipeline->orphaned)
 		return 0;
 	result = read_flows(pipeline, HANDOFF_ITERATE_ENDED_FLOWS, &counters, now_ns);
 	if (result < 0) {
 		pipeline->metrics.value[METRIC_SNAPSHOT_ERRORS]++;
-		log_warning("UDP's ended flows: %s", strerror(-result));
+		if (!pipeline->sweep_failed)
+			log_warning("UDP's ended flows: %s", strerror(-result));
+		pipeline->sweep_failed = true;
 		return result;
 	}
+	pipeline->sweep_failed = false;
 	pipeline->metrics.value[METRIC_UDP_SWEEPS]++;
 	return 0;
 }
@@ -298,6 +332,9 @@ int pipeline_snapshot(struct pipeline *pipeline)
 	uint64_t end_ns;
 	int result;
 
+	health_expect(&pipeline->health, HEALTH_SNAPSHOT, now_ns);
+	if (handoff_client_is_late(pipeline->client))
+		return -ETIMEDOUT;
 	engine_pass_begin(&pipeline->engine, now_ns, counters.opened);
 	tell_unattributed(pipeline, &counters);
 	result = read_snapshot(pipeline, HANDOFF_ITERATE_CONNECTIONS);
@@ -307,13 +344,16 @@ int pipeline_snapshot(struct pipeline *pipeline)
 		result = read_flows(pipeline, HANDOFF_ITERATE_FLOWS, &counters, now_ns);
 	/* Whoever closed while it was read must be gone before the table is judged. */
 	pipeline_drain(pipeline);
-	pipeline->snapshot_failed = result < 0;
 	end_ns = clock_ns(CLOCK_MONOTONIC);
 	if (result < 0) {
 		pipeline->metrics.value[METRIC_SNAPSHOT_ERRORS]++;
-		log_warning("snapshot: %s", strerror(-result));
+		if (!pipeline->snapshot_failed)
+			log_warning("snapshot: %s", strerror(-result));
+		pipeline->snapshot_failed = true;
 		return result;
 	}
+	pipeline->snapshot_failed = false;
+	health_progress(&pipeline->health, HEALTH_SNAPSHOT);
 	engine_pass_end(&pipeline->engine, end_ns);
 	return 0;
 }
@@ -326,6 +366,9 @@ int pipeline_refresh(struct pipeline *pipeline)
 	int64_t budget_ns = pipeline->refresh_budget_ns + (int64_t)earned_ns;
 	int result = 0;
 
+	/* Then the last one stands for nothing. */
+	if (handoff_client_is_late(pipeline->client))
+		return -ETIMEDOUT;
 	if (budget_ns > burst_ns)
 		budget_ns = burst_ns;
 	if (budget_ns > 0) {
@@ -335,6 +378,23 @@ int pipeline_refresh(struct pipeline *pipeline)
 	pipeline->refreshed_ns = now_ns;
 	pipeline->refresh_budget_ns = budget_ns;
 	return result;
+}
+
+void pipeline_check(struct pipeline *pipeline)
+{
+	const uint64_t taken = pipeline->reader.counts.batches + pipeline->reader.counts.records;
+	struct health *health = &pipeline->health;
+
+	if (taken != pipeline->taken || pipeline_can_wait(pipeline))
+		health_progress(health, HEALTH_INTAKE);
+	else
+		health_expect(health, HEALTH_INTAKE, pipeline->now_ns);
+	pipeline->taken = taken;
+	if (health_is_expected(health, HEALTH_CGROUPS) &&
+	    pipeline->now_ns - pipeline->asked_ns >= CGROUPS_RETRY_NS) {
+		ask_cgroups(pipeline);
+		engine_cgroups_filled(&pipeline->engine, pipeline->now_ns);
+	}
 }
 
 static void measure_programs(struct metrics *metrics, const struct conn_counters *sum)
@@ -376,11 +436,14 @@ static void measure_intake(struct pipeline *pipeline)
 void pipeline_measure(struct pipeline *pipeline, bool at_mark)
 {
 	const struct conn_counters sum = sum_counters(pipeline->grants);
+	const struct bus_counts *sent = bus_count(pipeline->bus);
 
 	measure_programs(&pipeline->metrics, &sum);
 	measure_intake(pipeline);
 	engine_measure(&pipeline->engine, sum.opened, at_mark);
 	pipeline->metrics.value[METRIC_RECORD_SPOILT] = pipeline->recording.recorder.overflows;
 	pipeline->metrics.value[METRIC_PUBLISH_REJECTED] = bus_rejected(pipeline->bus);
+	pipeline->metrics.value[METRIC_PUBLISH_QUEUED] = sent->queued;
+	pipeline->metrics.value[METRIC_PUBLISH_DROPPED] = sent->dropped;
 	pipeline->metrics.value[METRIC_PUBLISH_SUBSCRIBERS] = bus_subscribers(pipeline->bus);
 }

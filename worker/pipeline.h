@@ -13,6 +13,7 @@
 #include "common/config/config.h"
 #include "worker/engine.h"
 #include "worker/handoff_client.h"
+#include "worker/health.h"
 #include "worker/intake/batch.h"
 #include "worker/intake/perf_ring.h"
 #include "worker/intake/snapshot.h"
@@ -35,12 +36,17 @@ struct pipeline {
 	struct snapshot snapshot;     /* of connections */
 	struct snapshot cgroup_names; /* may run while the other one does */
 	struct metrics metrics;
+	struct health health; /* the loop's stages report here, too */
+	uint64_t now_ns;      /* CLOCK_MONOTONIC, at the last tick */
 	uint64_t malformed;	   /* iterators' records */
 	bool snapshot_failed;	   /* the last one */
+	bool sweep_failed;	   /* the same */
 	uint64_t refreshed_ns;	   /* when the last snapshot for who asks was taken */
 	int64_t refresh_budget_ns; /* what the next ones may take: it grows with time */
 	uint64_t orphaned;	   /* conn_counters.orphaned at the last look at UDP's flows */
 	uint64_t swept_ns;	   /* when that was */
+	uint64_t asked_ns;	   /* for control groups' names, at last */
+	uint64_t taken;		   /* batches and records that were read, at the last check */
 	bool has_predecessor;	   /* another worker read these rings before */
 };
 
@@ -64,13 +70,14 @@ void pipeline_drain(struct pipeline *pipeline);
 
 /*
  * Finds the UDP flows that are over, if it is time for it or sockets were closed that had several.
- * Costs nothing where UDP is not traced. 0 or -errno (counted, logged).
+ * Costs nothing where UDP is not traced. 0 or -errno as pipeline_snapshot().
  */
 int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns);
 
 /*
  * Takes a snapshot into the table, draining on the way, and closes by inference what must have
- * ended. Returns 0 or -errno (counted, logged).
+ * ended. Returns 0 or -errno (counted, and the first of several logged); -ETIMEDOUT at once, and
+ * neither, while privd is late.
  */
 int pipeline_snapshot(struct pipeline *pipeline);
 
@@ -79,6 +86,12 @@ int pipeline_snapshot(struct pipeline *pipeline);
  * asked for. When that is used up the last one stands for it.
  */
 int pipeline_refresh(struct pipeline *pipeline);
+
+/* Hands a message, topic and object, to the bus. 0 or -errno. */
+int pipeline_send(struct pipeline *pipeline, const char *bytes, size_t length);
+
+/* Looks whether the intake gets on, and asks again for what failed; once a tick. */
+void pipeline_check(struct pipeline *pipeline);
 
 /* Brings pipeline->metrics up to date; at_mark as in engine_measure(). */
 void pipeline_measure(struct pipeline *pipeline, bool at_mark);

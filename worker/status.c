@@ -3,19 +3,6 @@
 
 #include "worker/publish/facts_json.h"
 
-void status_loss(struct status_loss *loss, const struct metrics *metrics)
-{
-	const uint64_t *value = metrics->value;
-	uint64_t refused = value[METRIC_BPF_OUTPUT_ERRORS];
-	uint64_t lost = value[METRIC_INTAKE_PERF_LOST];
-
-	loss->bpf = value[METRIC_BPF_RING_FULL] + value[METRIC_BPF_ENDS_MISSED];
-	/* A ring also counts as lost what it refused to a program, which then offers it again. */
-	loss->ring = lost > refused ? lost - refused : 0;
-	loss->batch = value[METRIC_INTAKE_LOST_RECORDS];
-	loss->table = value[METRIC_CONN_TABLE_FULL];
-}
-
 int64_t status_unaccounted(const struct metrics *metrics)
 {
 	const uint64_t *value = metrics->value;
@@ -31,7 +18,8 @@ int64_t status_unaccounted(const struct metrics *metrics)
 			 value[METRIC_CONN_LIVE] - (lost > inferred ? lost : inferred));
 }
 
-static void write_connections(struct json *json, const struct metrics *metrics)
+static void write_connections(struct json *json, const struct metrics *metrics,
+			      const struct loss_sums *loss)
 {
 	const uint64_t *value = metrics->value;
 
@@ -43,6 +31,8 @@ static void write_connections(struct json *json, const struct metrics *metrics)
 	json_number(json, value[METRIC_CONN_LIVE]);
 	JSON_TEXT(json, ",\"inferred\":");
 	json_number(json, value[METRIC_CONN_INFERRED]);
+	JSON_TEXT(json, ",\"lost\":");
+	json_number(json, loss_closes(loss));
 	JSON_TEXT(json, ",\"unaccounted\":");
 	json_i64(json, status_unaccounted(metrics));
 	JSON_TEXT(json, ",\"tracked\":");
@@ -52,28 +42,48 @@ static void write_connections(struct json *json, const struct metrics *metrics)
 	JSON_TEXT(json, "}");
 }
 
-static void write_loss(struct json *json, const struct metrics *metrics)
+static void write_budget(struct json *json, const struct loss_report *loss, unsigned stage)
 {
-	struct status_loss loss;
+	JSON_TEXT(json, "{\"lost\":");
+	json_number(json, loss->window[stage].lost);
+	JSON_TEXT(json, ",\"of\":");
+	json_number(json, loss->window[stage].of);
+	JSON_TEXT(json, ",\"budget_ppm\":");
+	json_u64(json, loss->budget_ppm[stage]);
+	JSON_TEXT(json, ",\"exceeded\":");
+	json_bool(json, loss->exceeded[stage]);
+	JSON_TEXT(json, "}");
+}
 
-	status_loss(&loss, metrics);
+static void write_loss(struct json *json, const struct loss_report *loss)
+{
 	JSON_TEXT(json, "{\"budget_exceeded\":");
-	json_bool(json, loss.bpf || loss.ring || loss.batch);
-	JSON_TEXT(json, ",\"stages\":{\"bpf\":");
-	json_number(json, loss.bpf);
-	JSON_TEXT(json, ",\"ring\":");
-	json_number(json, loss.ring);
-	JSON_TEXT(json, ",\"batch\":");
-	json_number(json, loss.batch);
-	JSON_TEXT(json, ",\"table\":");
-	json_number(json, loss.table);
+	json_bool(json, loss->is_exceeded);
+	JSON_TEXT(json, ",\"stages\":{");
+	for (unsigned stage = 0; stage < LOSS_STAGE_COUNT; stage++) {
+		if (stage > 0)
+			JSON_TEXT(json, ",");
+		json_word(json, loss_stage_name((enum loss_stage)stage));
+		JSON_TEXT(json, ":");
+		json_number(json, loss->total.stages[stage].lost);
+	}
+	JSON_TEXT(json, "},\"window_s\":");
+	json_u64(json, loss->window_s);
+	JSON_TEXT(json, ",\"budgets\":{");
+	for (unsigned stage = 0; stage < LOSS_STAGE_COUNT; stage++) {
+		if (stage > 0)
+			JSON_TEXT(json, ",");
+		json_word(json, loss_stage_name((enum loss_stage)stage));
+		JSON_TEXT(json, ":");
+		write_budget(json, loss, stage);
+	}
 	JSON_TEXT(json, "}}");
 }
 
 void status_json_write(struct json *json, const struct metrics *metrics,
 		       const struct worker_facts *facts)
 {
-	JSON_TEXT(json, "{\"ok\":true,\"health\":");
+	JSON_TEXT(json, "{\"ok\":true,");
 	facts_json_health(json, facts);
 	JSON_TEXT(json, ",\"version\":");
 	json_word(json, facts->version);
@@ -86,9 +96,9 @@ void status_json_write(struct json *json, const struct metrics *metrics,
 	JSON_TEXT(json, ",\"kernel\":");
 	facts_json_kernel(json, facts);
 	JSON_TEXT(json, ",\"connections\":");
-	write_connections(json, metrics);
+	write_connections(json, metrics, &facts->loss.total);
 	JSON_TEXT(json, ",\"loss\":");
-	write_loss(json, metrics);
+	write_loss(json, &facts->loss);
 	JSON_TEXT(json, ",\"sandbox\":");
 	facts_json_sandbox(json, facts);
 	JSON_TEXT(json, ",\"counters\":");

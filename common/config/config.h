@@ -98,6 +98,12 @@ struct config {
 	uint32_t kafka_max_stats;
 	bool tls_enabled;
 	bool tls_handshakes;
+	uint32_t loss_window_s; /* 0: all that was ever lost counts */
+	uint32_t loss_bpf_ppm;	/* budgets, of a million */
+	uint32_t loss_ring_ppm;
+	uint32_t loss_batch_ppm;
+	uint32_t loss_table_ppm;
+	uint32_t loss_publish_ppm;
 	enum log_level log_level; /* "error", "warning", "info" or "debug" */
 };
 

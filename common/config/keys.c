@@ -52,6 +52,12 @@ const struct config_key config_keys[] = {
 	KEY(kafka, max_stats, INTEGER, 64, 1048576, 100000, WITH("Kafka")),
 	SWITCH(tls, enabled, false, WITH("TLS")),
 	SWITCH(tls, handshakes, true, WITH("TLS")),
+	KEY(loss, window_s, INTEGER, 0, 604800, 3600),
+	KEY(loss, bpf_ppm, INTEGER, 0, 1000000, 0),
+	KEY(loss, ring_ppm, INTEGER, 0, 1000000, 0),
+	KEY(loss, batch_ppm, INTEGER, 0, 1000000, 0),
+	KEY(loss, table_ppm, INTEGER, 0, 1000000, 1000000),
+	KEY(loss, publish_ppm, INTEGER, 0, 1000000, 1000000),
 	KEY(log, level, LEVEL, LOG_LEVEL_ERROR, LOG_LEVEL_DEBUG, LOG_LEVEL_INFO),
 };
 const size_t config_key_count = sizeof(config_keys) / sizeof(config_keys[0]);

@@ -12,7 +12,7 @@ static struct metrics metrics;
 static struct worker_facts facts = {
 	.identity = {.host = "h", .instance = "00112233aabbccdd"},
 	.version = "1",
-	.healthy = true,
+	.health = {.is_good = true},
 };
 
 Test(meta_events, begin_as_every_event_and_hold_every_metric_by_name)
@@ -45,6 +45,8 @@ Test(meta_events, begin_as_every_event_and_hold_every_metric_by_name)
 	}
 	cr_expect_eq(cJSON_GetArraySize(kinds[0]) + cJSON_GetArraySize(kinds[1]), METRIC_COUNT);
 	cr_expect_str_eq(cJSON_GetObjectItem(root, "health")->valuestring, "good");
+	cr_expect(cJSON_IsNull(cJSON_GetObjectItem(root, "health_reason")));
+	cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(root, "stages")), HEALTH_STAGE_COUNT);
 	cr_expect_not_null(cJSON_GetObjectItem(root, "sandbox"));
 	cr_expect_not_null(cJSON_GetObjectItem(root, "kernel"));
 	cJSON_Delete(root);
@@ -72,6 +74,7 @@ Test(meta_events, fit_with_every_number_and_name_at_its_longest)
 	memset(&metrics, 0xff, sizeof(metrics));
 	/* Bytes that are all escaped; arrays that are not terminated. */
 	memset(&facts.identity.host, 1, sizeof(facts.identity.host) - 1);
+	memset(facts.health.reason, 1, sizeof(facts.health.reason));
 	memset(facts.kernel, 1, sizeof(facts.kernel));
 	memset(facts.hooks, 1, sizeof(facts.hooks));
 	facts.hook_count = UINT32_MAX;

@@ -82,6 +82,42 @@ Test(notify, has_no_socket_for_an_address_that_cannot_be)
 	cr_assert_eq(notify_open(), -1);
 }
 
+Test(notify, takes_the_watchdog_s_time_from_a_manager_that_means_this_process)
+{
+	static const struct {
+		const char *usec;
+		const char *pid; /* NULL: not set; "": this process */
+		uint64_t ns;
+	} cases[] = {
+		{"30000000", "", 30000000000},
+		{"30000000", NULL, 30000000000},
+		{"30000000", "1", 0},
+		{"30000000", "x", 0},
+		{NULL, "", 0},
+		{"", "", 0},
+		{"0", "", 0},
+		{"-1", "", 0},
+		{" 5", "", 0},
+		{"5s", "", 0},
+		{"18446744073709551", "", 18446744073709551000U},
+		{"18446744073709552", "", 0},
+		{"99999999999999999999999", "", 0},
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char own[16];
+
+		snprintf(own, sizeof(own), "%d", getpid());
+		unsetenv("WATCHDOG_USEC");
+		unsetenv("WATCHDOG_PID");
+		if (cases[i].usec)
+			setenv("WATCHDOG_USEC", cases[i].usec, 1);
+		if (cases[i].pid)
+			setenv("WATCHDOG_PID", cases[i].pid[0] ? cases[i].pid : own, 1);
+		cr_expect_eq(notify_watchdog_ns(), cases[i].ns, "case %zu", i);
+	}
+}
+
 Test(notify, sends_nothing_without_a_socket)
 {
 	notify_send(-1, "READY=1");

@@ -24,7 +24,7 @@ struct world {
 
 static struct world world;
 static struct metrics metrics;
-static const struct worker_facts facts = {.version = "1", .healthy = true};
+static const struct worker_facts facts = {.version = "1", .health = {.is_good = true}};
 static struct config config;
 static struct query *query;
 

@@ -11,7 +11,15 @@ static struct worker_facts example_facts(void)
 		.identity = {.host = "h", .instance = "00112233aabbccdd"},
 		.version = "1.2.3",
 		.uptime_s = 77,
-		.healthy = true,
+		.health = {.is_good = true, .states = {[HEALTH_SWEEP] = HEALTH_OFF}},
+		.loss =
+			{
+				.total.stages =
+					{[LOSS_BPF] = {.lost = 5}, [LOSS_TABLE] = {.lost = 9}},
+				.window[LOSS_BPF] = {2, 20},
+				.budget_ppm[LOSS_BPF] = 100000,
+				.window_s = 60,
+			},
 		.privd_alive = true,
 		.seccomp = 2,
 		.landlock_abi = 4,
@@ -51,38 +59,26 @@ Test(status, takes_a_connection_that_was_lost_and_then_inferred_away_once)
 	cr_expect_eq(status_unaccounted(&metrics), 0);
 }
 
-Test(status, counts_each_lost_record_at_the_stage_that_lost_it)
-{
-	struct metrics metrics = {{0}};
-	struct status_loss loss;
-
-	metrics.value[METRIC_BPF_RING_FULL] = 1;
-	metrics.value[METRIC_INTAKE_LOST_RECORDS] = 2;
-	metrics.value[METRIC_CONN_TABLE_FULL] = 3;
-	metrics.value[METRIC_BPF_OUTPUT_ERRORS] = 50;
-	metrics.value[METRIC_INTAKE_PERF_LOST] = 50;
-	status_loss(&loss, &metrics);
-	cr_expect_eq(loss.bpf, 1);
-	/* Every refusal was seen by a program, which offered it again. */
-	cr_expect_eq(loss.ring, 0);
-	cr_expect_eq(loss.batch, 2);
-	cr_expect_eq(loss.table, 3);
-	metrics.value[METRIC_INTAKE_PERF_LOST] = 54;
-	status_loss(&loss, &metrics);
-	cr_expect_eq(loss.ring, 4);
-}
-
 Test(status, is_written_with_every_key)
 {
 	static const char start[] =
-		"{\"ok\":true,\"health\":\"good\",\"version\":\"1.2.3\",\"uptime_s\":77,"
+		"{\"ok\":true,\"health\":\"good\",\"health_reason\":null,"
+		"\"stages\":{\"intake\":\"good\",\"snapshot\":\"good\",\"sweep\":\"off\","
+		"\"cgroups\":\"good\",\"publish\":\"good\",\"query\":\"good\",\"privd\":\"good\"},"
+		"\"version\":\"1.2.3\",\"uptime_s\":77,"
 		"\"host\":\"h\",\"instance\":\"00112233aabbccdd\","
 		"\"kernel\":{\"release\":\"6.1.0\","
 		"\"hooks\":{\"accept\":\"fexit\",\"facts\":\"storage\"}},"
 		"\"connections\":{\"opened\":3,\"closed\":1,\"live\":1,\"inferred\":0,"
-		"\"unaccounted\":1,\"tracked\":1,\"capacity\":64},"
+		"\"lost\":5,\"unaccounted\":1,\"tracked\":1,\"capacity\":64},"
 		"\"loss\":{\"budget_exceeded\":false,"
-		"\"stages\":{\"bpf\":0,\"ring\":0,\"batch\":0,\"table\":0}},"
+		"\"stages\":{\"bpf\":5,\"ring\":0,\"batch\":0,\"table\":9,\"publish\":0},"
+		"\"window_s\":60,\"budgets\":{"
+		"\"bpf\":{\"lost\":2,\"of\":20,\"budget_ppm\":100000,\"exceeded\":false},"
+		"\"ring\":{\"lost\":0,\"of\":0,\"budget_ppm\":0,\"exceeded\":false},"
+		"\"batch\":{\"lost\":0,\"of\":0,\"budget_ppm\":0,\"exceeded\":false},"
+		"\"table\":{\"lost\":0,\"of\":0,\"budget_ppm\":0,\"exceeded\":false},"
+		"\"publish\":{\"lost\":0,\"of\":0,\"budget_ppm\":0,\"exceeded\":false}}},"
 		"\"sandbox\":{\"seccomp\":2,\"landlock_abi\":4,\"no_new_privs\":1},"
 		"\"counters\":{\"conn.opened\":3,\"conn.closed\":1,";
 	static const char end[] =
@@ -109,17 +105,24 @@ Test(status, is_written_with_every_key)
 
 Test(status, says_bad_and_exceeded_and_unknown_where_that_is_so)
 {
-	struct worker_facts facts = {.version = "1"};
+	struct worker_facts facts = {
+		.version = "1",
+		.loss = {.is_exceeded = true, .exceeded[LOSS_BATCH] = true},
+		.health = {.states = {[HEALTH_PRIVD] = HEALTH_BAD}, .reason = "privd: is \"late\""},
+	};
 	struct metrics metrics = {{0}};
 	char text[8192];
 	struct json json;
 
-	metrics.value[METRIC_INTAKE_LOST_RECORDS] = 1;
 	json_init(&json, text, sizeof(text));
 	status_json_write(&json, &metrics, &facts);
 	text[json_length(&json)] = '\0';
-	cr_expect_not_null(strstr(text, "\"health\":\"bad\""));
+	cr_expect_not_null(strstr(text, "\"health\":\"bad\","
+					"\"health_reason\":\"privd: is \\\"late\\\"\","));
+	cr_expect_not_null(strstr(text, "\"query\":\"good\",\"privd\":\"bad\"}"));
 	cr_expect_not_null(strstr(text, "\"budget_exceeded\":true"));
+	cr_expect_not_null(strstr(text, "\"batch\":{\"lost\":0,\"of\":0,\"budget_ppm\":0,"
+					"\"exceeded\":true}"));
 	cr_expect_not_null(strstr(text, "\"kernel\":{\"release\":null,\"hooks\":{}}"));
 	cr_expect_not_null(strstr(text, "\"privd\":{\"alive\":false}"));
 }

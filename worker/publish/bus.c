@@ -28,6 +28,7 @@
  * again.
  */
 #define REPLY_WAIT_MS 20
+#define BEFORE_START UINT64_MAX
 #define DRAIN_NS 100000000L
 
 /* What nng keeps beside a message's bytes: its structure, and malloc's own. */
@@ -41,9 +42,19 @@
 /* The connections of a socket; written by nng's threads. */
 struct pipes {
 	atomic_int ids[BUS_CONNECTIONS_MAX]; /* or NO_PIPE */
-	atomic_uint count;		     /* places in use */
+	/* Messages that had been sent when each was let in; BEFORE_START until then. */
+	atomic_ullong since[BUS_CONNECTIONS_MAX];
+	atomic_ullong sent; /* messages so far */
+	atomic_uint count;  /* places in use */
 	atomic_bool joined;
 	atomic_ullong rejected;
+};
+
+/* A subscriber's messages, as they were counted last; its place is that of its id. */
+struct account {
+	int id; /* of the pipe that this is about, or NO_PIPE */
+	uint64_t queued;
+	uint64_t dropped;
 };
 
 struct bus {
@@ -55,6 +66,9 @@ struct bus {
 	nng_msg *answer;    /* being made */
 	struct pipes subscribers;
 	struct pipes clients;
+	unsigned queue; /* messages that a subscriber's queue holds */
+	struct account accounts[BUS_CONNECTIONS_MAX];
+	struct bus_counts counts;
 };
 
 static int to_errno(int result)
@@ -106,10 +120,23 @@ static bool swap_pipe(struct pipes *pipes, int from, int to)
 	for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++) {
 		int expected = from;
 
+		/* A free place has no beginning, so that its next owner does not find one. */
+		if (to == NO_PIPE && atomic_load(&pipes->ids[i]) == from)
+			atomic_store(&pipes->since[i], BEFORE_START);
 		if (atomic_compare_exchange_strong(&pipes->ids[i], &expected, to))
 			return true;
 	}
 	return false;
+}
+
+/* From now on it gets every message. */
+static void start_pipe(struct pipes *pipes, int id)
+{
+	for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++) {
+		if (atomic_load(&pipes->ids[i]) == id)
+			atomic_store(&pipes->since[i], atomic_load(&pipes->sent));
+	}
+	atomic_store(&pipes->joined, true);
 }
 
 /*
@@ -128,7 +155,7 @@ static void on_pipe(nng_pipe pipe, nng_pipe_ev event, void *context)
 			nng_pipe_close(pipe);
 		}
 	} else if (event == NNG_PIPE_EV_ADD_POST) {
-		atomic_store(&pipes->joined, true);
+		start_pipe(pipes, nng_pipe_id(pipe));
 	} else if (event == NNG_PIPE_EV_REM_POST) {
 		if (swap_pipe(pipes, nng_pipe_id(pipe), NO_PIPE))
 			atomic_fetch_sub(&pipes->count, 1);
@@ -233,6 +260,11 @@ int bus_open(struct bus **bus, const char *runtime_dir, unsigned queue)
 	if (!opened)
 		return -ENOMEM;
 	keep_freed_memory();
+	for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++) {
+		atomic_store(&opened->subscribers.since[i], BEFORE_START);
+		atomic_store(&opened->clients.since[i], BEFORE_START);
+	}
+	opened->queue = queue;
 	opened->events = none;
 	opened->query = none;
 	result = open_sockets(opened, runtime_dir, queue);
@@ -271,7 +303,63 @@ int bus_publish(struct bus *bus, const char *bytes, size_t length)
 	result = nng_sendmsg(bus->events, message, NNG_FLAG_NONBLOCK);
 	if (result != 0)
 		nng_msg_free(message);
+	else
+		atomic_fetch_add(&bus->subscribers.sent, 1);
 	return to_errno(result);
+}
+
+/* A number among the children of nng's statistics about one thing; 0 if it is not there. */
+static uint64_t stat_number(nng_stat *about, const char *name)
+{
+	nng_stat *found = nng_stat_find(about, name);
+
+	return found ? nng_stat_value(found) : 0;
+}
+
+/* Messages that left through a pipe, or UINT64_MAX where nng does not tell. */
+static uint64_t messages_left(nng_stat *root, int id)
+{
+	for (nng_stat *about = nng_stat_child(root); about; about = nng_stat_next(about)) {
+		if (strcmp(nng_stat_name(about), "pipe") == 0 &&
+		    stat_number(about, "id") == (uint64_t)id)
+			return stat_number(about, "tx_msgs");
+	}
+	return UINT64_MAX;
+}
+
+static void count_subscriber(struct bus *bus, unsigned place, nng_stat *root)
+{
+	struct account *account = &bus->accounts[place];
+	const int id = atomic_load(&bus->subscribers.ids[place]);
+	const uint64_t since = atomic_load(&bus->subscribers.since[place]);
+	/* What waits: a full queue, and the one that is on its way. */
+	const uint64_t waiting = (uint64_t)bus->queue + 1;
+	const uint64_t left = id == NO_PIPE ? UINT64_MAX : messages_left(root, id);
+	uint64_t queued;
+
+	if (id == NO_PIPE || since == BEFORE_START || left == UINT64_MAX)
+		return;
+	if (account->id != id)
+		*account = (struct account){.id = id};
+	queued = atomic_load(&bus->subscribers.sent) - since;
+	bus->counts.queued += queued - account->queued;
+	account->queued = queued;
+	if (queued > left + waiting && queued - left - waiting > account->dropped) {
+		bus->counts.dropped += queued - left - waiting - account->dropped;
+		account->dropped = queued - left - waiting;
+	}
+}
+
+const struct bus_counts *bus_count(struct bus *bus)
+{
+	nng_stat *root;
+
+	if (bus_has_subscribers(bus) && nng_stats_get(&root) == 0) {
+		for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++)
+			count_subscriber(bus, i, root);
+		nng_stats_free(root);
+	}
+	return &bus->counts;
 }
 
 int bus_query_fd(const struct bus *bus)

@@ -55,6 +55,15 @@ bool bus_take_joined(struct bus *bus);
 /* Connections that were refused so far because there were BUS_CONNECTIONS_MAX already. */
 uint64_t bus_rejected(const struct bus *bus);
 
+/* What became of messages to subscribers; counted from the start on. */
+struct bus_counts {
+	uint64_t queued; /* a message counts once for each subscriber that was there */
+	uint64_t dropped; /* of these: their queue was full. At least so many: what waits may be gone */
+};
+
+/* Looks after each subscriber and brings the counts up to date; asks nng, which takes a while. */
+const struct bus_counts *bus_count(struct bus *bus);
+
 /* Sends a message (which begins with its topic) to all subscribers; bytes are copied. */
 int bus_publish(struct bus *bus, const char *bytes, size_t length);
 

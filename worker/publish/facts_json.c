@@ -23,7 +23,44 @@ void metrics_json_write(struct json *json, const struct metrics *metrics, enum m
 
 void facts_json_health(struct json *json, const struct worker_facts *facts)
 {
-	json_word(json, facts->healthy ? "good" : "bad");
+	static const char *const words[] = {
+		[HEALTH_GOOD] = "good", [HEALTH_BAD] = "bad", [HEALTH_OFF] = "off"};
+	const struct health_report *health = &facts->health;
+
+	JSON_TEXT(json, "\"health\":");
+	json_word(json, health->is_good ? "good" : "bad");
+	JSON_TEXT(json, ",\"health_reason\":");
+	if (health->reason[0] != '\0')
+		json_string(json, health->reason, strnlen(health->reason, sizeof(health->reason)));
+	else
+		JSON_TEXT(json, "null");
+	JSON_TEXT(json, ",\"stages\":{");
+	for (unsigned i = 0; i < HEALTH_STAGE_COUNT; i++) {
+		if (i > 0)
+			JSON_TEXT(json, ",");
+		json_word(json, health_stage_name((enum health_stage)i));
+		JSON_TEXT(json, ":");
+		json_word(json, words[health->states[i]]);
+	}
+	JSON_TEXT(json, "}");
+}
+
+void facts_json_completeness(struct json *json, const struct loss_interval *interval)
+{
+	const uint64_t all = interval->told + interval->lost;
+
+	JSON_TEXT(json, "{\"interval_ms\":");
+	json_number(json, interval->length_ms);
+	JSON_TEXT(json, ",\"told\":");
+	json_number(json, interval->told);
+	JSON_TEXT(json, ",\"lost\":");
+	json_number(json, interval->lost);
+	JSON_TEXT(json, ",\"ppm\":");
+	if (all > 0)
+		json_u64(json, (uint64_t)((unsigned __int128)interval->told * 1000000 / all));
+	else
+		JSON_TEXT(json, "null");
+	JSON_TEXT(json, "}");
 }
 
 void facts_json_sandbox(struct json *json, const struct worker_facts *facts)

@@ -12,8 +12,17 @@
 /* Appends all metrics of a kind as {"name":number,...}. */
 void metrics_json_write(struct json *json, const struct metrics *metrics, enum metric_kind kind);
 
-/* Appends "good" or "bad". */
+/*
+ * Appends members of an object:
+ * "health":"good","health_reason":null,"stages":{"intake":"good",...}
+ */
 void facts_json_health(struct json *json, const struct worker_facts *facts);
+
+/*
+ * Appends {"interval_ms":10000,"told":999,"lost":1,"ppm":999000}; ppm is null where there was
+ * nothing to tell.
+ */
+void facts_json_completeness(struct json *json, const struct loss_interval *interval);
 
 /* Appends {"seccomp":2,"landlock_abi":4,"no_new_privs":1}. */
 void facts_json_sandbox(struct json *json, const struct worker_facts *facts);

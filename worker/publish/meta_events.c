@@ -24,8 +24,10 @@ size_t meta_events_make(struct meta_events *events, const struct metrics *metric
 	metrics_json_write(&json, metrics, METRIC_KIND_COUNTER);
 	JSON_TEXT(&json, ",\"gauges\":");
 	metrics_json_write(&json, metrics, METRIC_KIND_GAUGE);
-	JSON_TEXT(&json, ",\"health\":");
+	JSON_TEXT(&json, ",");
 	facts_json_health(&json, facts);
+	JSON_TEXT(&json, ",\"completeness\":");
+	facts_json_completeness(&json, &facts->loss.interval);
 	JSON_TEXT(&json, ",\"sandbox\":");
 	facts_json_sandbox(&json, facts);
 	JSON_TEXT(&json, ",\"kernel\":");

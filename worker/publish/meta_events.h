@@ -12,7 +12,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define META_EVENTS_BYTES_MAX 8192
+#define META_EVENTS_BYTES_MAX 16384
 
 struct meta_events {
 	uint64_t seq; /* of the next message */
