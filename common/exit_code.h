@@ -14,6 +14,7 @@ enum exit_code {
 	EXIT_CODE_PRIVILEGE = 5,
 	EXIT_CODE_UNREACHABLE = 6, /* a daemon */
 	EXIT_CODE_LOSS = 7,	   /* the loss budget is exceeded */
+	EXIT_CODE_RELOAD = 8,	   /* the worker after SIGHUP: whoever started it starts it again */
 };
 
 #endif

@@ -5,7 +5,7 @@
 #include <signal.h>
 #include <sys/signalfd.h>
 
-int signals_open(void)
+int signals_open(bool reloads)
 {
 	sigset_t signals;
 	int fd;
@@ -13,7 +13,10 @@ int signals_open(void)
 	sigemptyset(&signals);
 	sigaddset(&signals, SIGTERM);
 	sigaddset(&signals, SIGINT);
-	sigaddset(&signals, SIGHUP);
+	if (reloads)
+		sigaddset(&signals, SIGHUP);
+	else if (signal(SIGHUP, SIG_IGN) == SIG_ERR)
+		return -errno;
 	if (signal(SIGPIPE, SIG_IGN) == SIG_ERR || signal(SIGXFSZ, SIG_IGN) == SIG_ERR ||
 	    sigprocmask(SIG_BLOCK, &signals, NULL) < 0)
 		return -errno;

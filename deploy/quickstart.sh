@@ -16,6 +16,7 @@ privd_was_ready=no
 worker_was_ready=no
 privd=
 worker=
+worker_code=0
 viewer=
 job=
 
@@ -199,11 +200,26 @@ start_daemons()
 	privd_was_ready=yes
 	# Open connections are told every second, not every 30.
 	echo '{"publish": {"interval_s": 1}}' >"$scratch/sockwarden.json"
-	setsid "$build_dir/worker/sockwarden-worker" --runtime-dir "$runtime_dir" \
-		--config "$scratch/sockwarden.json" </dev/null >"$scratch/worker.log" 2>&1 &
-	worker=$!
+	start_worker
 	wait_ready worker "$worker"
 	worker_was_ready=yes
+}
+
+start_worker()
+{
+	setsid "$build_dir/worker/sockwarden-worker" --runtime-dir "$runtime_dir" \
+		--config "$scratch/sockwarden.json" </dev/null >>"$scratch/worker.log" 2>&1 &
+	worker=$!
+}
+
+# The worker has ended. On SIGHUP (code 8) it wants to be started again; else returns 1.
+reload_worker()
+{
+	worker_code=0
+	wait "$worker" 2>/dev/null || worker_code=$?
+	worker=
+	[ "$worker_code" = 8 ] || return 1
+	start_worker
 }
 
 # ended NAME PID: says with which code and what it logged last.
@@ -229,11 +245,12 @@ show()
 	fi
 	"$build_dir/cli/sockwarden" --runtime-dir "$runtime_dir" "$verb" <&3 &
 	viewer=$!
-	while is_alive "$viewer" && is_alive "$worker" && is_alive "$privd"; do
+	while is_alive "$viewer" && is_alive "$privd"; do
+		is_alive "$worker" || reload_worker || break
 		sleep 0.2
 	done 2>/dev/null
 	is_alive "$privd" || ended privd "$privd"
-	is_alive "$worker" || ended worker "$worker"
+	[ -n "$worker" ] || fail 1 "worker ended with code $worker_code: $(last_line "$scratch/worker.log")"
 	wait "$viewer" || code=$?
 	viewer=
 	exit "$code"

@@ -300,7 +300,7 @@ int main(int argc, char **argv)
 	if (listen_fd < 0)
 		return EXIT_CODE_FAILURE;
 	close(directory);
-	signal_fd = signals_open();
+	signal_fd = signals_open(false);
 	notify_fd = notify_open();
 	/* Before 5.11 maps count against this limit. */
 	setrlimit(RLIMIT_MEMLOCK, &unlimited);

@@ -8,6 +8,7 @@
 #include "worker/publish/query.h"
 
 #include <errno.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -370,16 +371,28 @@ static void serve(struct loop *loop)
 		health_progress(health, HEALTH_QUERY);
 }
 
+/* All that came: whoever asks for the end means it, whatever else was asked for. */
+static void take_signals(struct loop *loop)
+{
+	struct signalfd_siginfo info;
+
+	while (read(loop->parts.signal_fd, &info, sizeof(info)) == sizeof(info)) {
+		if (info.ssi_signo != SIGHUP)
+			loop->result = 0;
+		else if (!loop->stop)
+			loop->result = LOOP_RELOAD;
+		loop->stop = true;
+	}
+}
+
 /* Answers requests; the signal and privd are taken note of. Rings are read at every turn anyway. */
 static void dispatch(struct loop *loop, const struct epoll_event *event)
 {
 	const uint32_t wake = event->data.u32;
-	struct signalfd_siginfo info;
 
 	switch (wake) {
 	case WAKE_SIGNAL:
-		if (read(loop->parts.signal_fd, &info, sizeof(info)) == sizeof(info))
-			loop->stop = true;
+		take_signals(loop);
 		break;
 	case WAKE_PRIVD:
 		if (handoff_client_unasked(loop->parts.client) < 0)

@@ -32,8 +32,11 @@ struct loop_parts {
 int loop_new(struct loop **loop, const struct loop_parts *parts);
 void loop_free(struct loop *loop);
 
+/* What loop_run() returns after SIGHUP. */
+#define LOOP_RELOAD 1
+
 /*
- * Runs until SIGTERM or SIGINT: returns 0. When privd is gone, or breaks the contract: publishes
+ * Runs until SIGTERM or SIGINT: returns 0; or SIGHUP: LOOP_RELOAD. When privd is gone, or breaks the contract: publishes
  * a last meta.v1 that says so and returns -EPIPE. Everything that was read has been sent.
  */
 int loop_run(struct loop *loop);

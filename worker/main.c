@@ -41,8 +41,6 @@
 /* A predecessor may not be quite dead; privd then still serves it. */
 #define REFUSED_TRIES 20
 #define REFUSED_PAUSE_NS (100 * NS_PER_MS)
-/* What queued messages get to leave before the process does. */
-#define LINGER_NS (100 * NS_PER_MS)
 
 struct options {
 	struct options_daemon daemon;
@@ -232,7 +230,7 @@ static int start(struct worker *worker)
 		return EXIT_CODE_PRIVILEGE;
 	code = load_config(worker);
 	/* Before the first thread, for all of them. */
-	worker->signal_fd = signals_open();
+	worker->signal_fd = signals_open(true);
 	if (code == 0 && worker->signal_fd < 0)
 		code = EXIT_CODE_FAILURE;
 	if (code == 0)
@@ -250,12 +248,22 @@ static int start(struct worker *worker)
 	return code;
 }
 
+static int exit_code_of(int result)
+{
+	if (result == LOOP_RELOAD) {
+		log_info("SIGHUP: ending with code %d, to be started again with the "
+			 "configuration as it is now",
+			 EXIT_CODE_RELOAD);
+		return EXIT_CODE_RELOAD;
+	}
+	return result < 0 ? EXIT_CODE_FAILURE : EXIT_CODE_OK;
+}
+
 int main(int argc, char **argv)
 {
 	static struct worker worker = {
 		.options = {.runtime_dir = "/run/sockwarden", .user = "sockwarden"},
 	};
-	const struct timespec linger = {.tv_nsec = LINGER_NS};
 	int code;
 
 	log_init("sockwarden-worker", LOG_LEVEL_INFO);
@@ -271,9 +279,9 @@ int main(int argc, char **argv)
 	log_info("ready: kernel %s, %u rings, Landlock %u, seccomp on all threads",
 		 worker.facts.kernel, worker.grants.ring_count, worker.facts.landlock_abi);
 	notify_send(worker.notify_fd, "READY=1");
-	code = loop_run(worker.loop) < 0 ? EXIT_CODE_FAILURE : EXIT_CODE_OK;
+	code = exit_code_of(loop_run(worker.loop));
 	notify_send(worker.notify_fd, "STOPPING=1");
-	nanosleep(&linger, NULL);
+	bus_drain(worker.bus);
 	/*
 	 * Not by way of bus_close() and exit(): those remove files, which the lock forbids. The next
 	 * worker replaces the sockets.

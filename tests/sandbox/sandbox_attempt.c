@@ -124,7 +124,7 @@ int main(int argc, char **argv)
 		return START_FAILED;
 	}
 	log_init("sandbox_attempt", LOG_LEVEL_WARNING);
-	if (!prepare_directory(argv[2]) || confine_identity(USER) < 0 || signals_open() < 0 ||
+	if (!prepare_directory(argv[2]) || confine_identity(USER) < 0 || signals_open(true) < 0 ||
 	    !set_stage(&stage) || confine_files(argv[2], &abi) < 0 ||
 	    bus_open(&bus, argv[2], 16) < 0 || confine_lock() < 0) {
 		perror("sandbox_attempt: start");

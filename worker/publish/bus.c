@@ -29,7 +29,8 @@
  */
 #define REPLY_WAIT_MS 20
 #define BEFORE_START UINT64_MAX
-#define DRAIN_NS 100000000L
+#define DRAIN_PAUSE_NS 10000000L
+#define DRAIN_PAUSES_MAX 100
 
 /* What nng keeps beside a message's bytes: its structure, and malloc's own. */
 #define MESSAGE_OVERHEAD_BYTES 512
@@ -69,6 +70,7 @@ struct bus {
 	unsigned queue; /* messages that a subscriber's queue holds */
 	struct account accounts[BUS_CONNECTIONS_MAX];
 	struct bus_counts counts;
+	uint64_t waiting; /* messages that had not left at the last count, at most */
 };
 
 static int to_errno(int result)
@@ -348,12 +350,15 @@ static void count_subscriber(struct bus *bus, unsigned place, nng_stat *root)
 		bus->counts.dropped += queued - left - waiting - account->dropped;
 		account->dropped = queued - left - waiting;
 	}
+	if (queued > left + account->dropped)
+		bus->waiting += queued - left - account->dropped;
 }
 
 const struct bus_counts *bus_count(struct bus *bus)
 {
 	nng_stat *root;
 
+	bus->waiting = 0;
 	if (bus_has_subscribers(bus) && nng_stats_get(&root) == 0) {
 		for (unsigned i = 0; i < BUS_CONNECTIONS_MAX; i++)
 			count_subscriber(bus, i, root);
@@ -426,8 +431,15 @@ int bus_reply(struct bus *bus, size_t length)
 
 void bus_drain(struct bus *bus)
 {
-	if (bus_has_subscribers(bus))
-		nanosleep(&(struct timespec){.tv_nsec = DRAIN_NS}, NULL);
+	static const struct timespec pause = {.tv_nsec = DRAIN_PAUSE_NS};
+
+	/* Once more than needed: the last answer is not counted. */
+	for (unsigned i = 0; i < DRAIN_PAUSES_MAX; i++) {
+		bus_count(bus);
+		nanosleep(&pause, NULL);
+		if (bus->waiting == 0)
+			break;
+	}
 }
 
 void bus_close(struct bus *bus)

@@ -89,7 +89,7 @@ char *bus_reply_begin(struct bus *bus, size_t capacity);
 int bus_reply(struct bus *bus, size_t length);
 
 /*
- * Gives messages that were published 100 ms to leave, if there are subscribers: nng drops what is
+ * Waits until the messages that were published have left, one second at most: nng drops what is
  * queued when it closes. Sleeps.
  */
 void bus_drain(struct bus *bus);
