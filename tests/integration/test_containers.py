@@ -84,3 +84,20 @@ def test_a_path_that_is_too_long_keeps_its_end(own_tracer, box, hierarchy):
     assert ("/" + path).endswith(connection["cgroup"]) and len(connection["cgroup"]) > 190
     assert connection["container"] == identity
     listener.close()
+
+
+def test_groups_that_come_one_right_after_the_other_are_all_told(own_tracer, box, hierarchy):
+    """Each is asked for when it turns up, not only after a pause."""
+    tracer = own_tracer(privd_prefix=privd_prefix(hierarchy.kind)).start()
+    listener = listen(box, "127.0.0.1", 7802)
+    for _ in range(4):
+        identity = container_id()
+        procs = hierarchy.make(f"sw-test-{os.getpid()}/docker/{identity}")
+        client = box.start("/bin/bash", "-c", CONNECT.format(procs=procs, port=7802))
+        server = listener.accept()[0]
+        server.recv(1)
+        live, = [c for c in tracer.snapshot() if outgoing(box, 7802)(c) and c["pid"] == client.pid]
+        assert live["container"] == identity
+        server.close()
+        client.wait(10)
+    listener.close()

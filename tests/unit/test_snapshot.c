@@ -215,14 +215,50 @@ Test(cgroups, more_groups_than_places_push_out_the_oldest_of_their_set)
 	cr_expect_geq(found, CGROUPS_SETS * CGROUPS_WAYS * 9 / 10);
 }
 
-Test(cgroups, an_unknown_group_asks_for_a_fill_at_most_every_100_ms)
+/* Misses a group and fills the cache, with what is asked for or without; false if that is not due. */
+static bool miss(uint64_t id, uint64_t now_ns, bool is_there)
+{
+	const struct cgroup_record record = group(id);
+
+	cr_assert_null(cgroups_find(&cgroups, id));
+	if (!cgroups_is_due(&cgroups, now_ns))
+		return false;
+	if (is_there)
+		cr_assert(cgroups_put(&cgroups, &record));
+	cr_assert_eq(cgroups_find(&cgroups, id) != NULL, is_there);
+	cgroups_filled(&cgroups, now_ns);
+	return true;
+}
+
+Test(cgroups, groups_that_come_one_right_after_the_other_are_each_asked_for)
 {
 	const uint64_t start = 5 * NS_PER_S;
+	uint64_t id = 1;
 
-	cr_expect(cgroups_is_due(&cgroups, start), "never filled");
-	cgroups_filled(&cgroups, start);
-	cr_expect_not(cgroups_is_due(&cgroups, start + NS_PER_S), "nothing is missing");
-	cgroups_find(&cgroups, 99);
+	while (miss(id, start, true))
+		id++;
+	cr_expect_eq(id - 1, CGROUPS_CREDIT_MAX);
 	cr_expect_not(cgroups_is_due(&cgroups, start + 99 * NS_PER_MS));
 	cr_expect(cgroups_is_due(&cgroups, start + 100 * NS_PER_MS));
+}
+
+Test(cgroups, a_group_that_is_not_to_be_had_is_asked_for_every_100_ms_at_most)
+{
+	const uint64_t start = 5 * NS_PER_S;
+	unsigned asked = 0;
+
+	for (uint64_t ms = 0; ms < 10000; ms++)
+		asked += miss(99, start + ms * NS_PER_MS, false);
+	cr_expect_eq(asked, 100);
+}
+
+Test(cgroups, however_many_come_they_are_not_asked_for_more_often_over_the_time)
+{
+	const uint64_t start = 5 * NS_PER_S;
+	unsigned asked = 0;
+
+	for (uint64_t ms = 0; ms < 10000; ms++)
+		asked += miss(1000 + ms, start + ms * NS_PER_MS, true);
+	cr_expect_geq(asked, 100);
+	cr_expect_leq(asked, 100 + CGROUPS_CREDIT_MAX);
 }

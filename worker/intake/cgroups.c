@@ -45,6 +45,7 @@ bool cgroups_put(struct cgroups *cgroups, const struct cgroup_record *record)
 
 		entry = &cgroups->entries[set][cgroups->oldest[set]];
 		cgroups->oldest[set] = (uint8_t)((cgroups->oldest[set] + 1) % CGROUPS_WAYS);
+		cgroups->wanted = false;
 	}
 	cgroups_entry_set(entry, record);
 	return true;
@@ -66,11 +67,22 @@ bool cgroups_is_due(const struct cgroups *cgroups, uint64_t now_ns)
 {
 	if (!cgroups->filled)
 		return true;
-	return cgroups->wanted && now_ns - cgroups->filled_ns >= FILL_INTERVAL_NS;
+	return cgroups->wanted &&
+	       (cgroups->credit > 0 || now_ns - cgroups->filled_ns >= FILL_INTERVAL_NS);
 }
 
 void cgroups_filled(struct cgroups *cgroups, uint64_t now_ns)
 {
+	const uint64_t earned = cgroups->filled ? (now_ns - cgroups->filled_ns) / FILL_INTERVAL_NS
+						: UINT64_MAX;
+	const unsigned room = CGROUPS_CREDIT_MAX - cgroups->credit;
+
+	cgroups->credit = (uint8_t)(cgroups->credit + (earned < room ? earned : room));
+	/* Still wanted: whoever asked did not get it, and would not if he asked again at once. */
+	if (cgroups->wanted)
+		cgroups->credit = 0;
+	else if (cgroups->credit > 0)
+		cgroups->credit--;
 	cgroups->filled = true;
 	cgroups->wanted = false;
 	cgroups->filled_ns = now_ns;

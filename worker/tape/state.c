@@ -25,6 +25,7 @@ static void save_head(struct tape_writer *writer, const struct engine *engine)
 		.table_was_full = engine->table_was_full,
 		.ephemeral_first = engine->settings.ephemeral.first,
 		.ephemeral_last = engine->settings.ephemeral.last,
+		.cgroups_credit = engine->cgroups.credit,
 	};
 
 	tape_put(writer, TAPE_STATE, &state, sizeof(state));
@@ -179,7 +180,8 @@ static const char *load_head(struct tape_state_loader *loader, const uint8_t *pa
 	if (loader->begun)
 		return "the state begins twice";
 	if (state.seq == 0 || state.high > conns->table.capacity || state.cgroups_filled > 1 ||
-	    state.cgroups_wanted > 1 || state.table_was_full > 1 || state.pad0 != 0 ||
+	    state.cgroups_wanted > 1 || state.table_was_full > 1 ||
+	    state.cgroups_credit > CGROUPS_CREDIT_MAX ||
 	    state.ephemeral_first > state.ephemeral_last)
 		return "no state can be this";
 	loader->begun = true;
@@ -197,6 +199,7 @@ static const char *load_head(struct tape_state_loader *loader, const uint8_t *pa
 	conns->active_at = state.active_at;
 	engine->cgroups.filled = state.cgroups_filled;
 	engine->cgroups.wanted = state.cgroups_wanted;
+	engine->cgroups.credit = state.cgroups_credit;
 	engine->cgroups.filled_ns = state.cgroups_filled_ns;
 	engine->table_was_full = state.table_was_full;
 	engine->settings.ephemeral =

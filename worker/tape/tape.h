@@ -121,7 +121,7 @@ struct tape_state {
 	uint8_t cgroups_filled;
 	uint8_t cgroups_wanted;
 	uint8_t table_was_full;
-	uint8_t pad0;
+	uint8_t cgroups_credit;
 	uint16_t ephemeral_first; /* struct port_range */
 	uint16_t ephemeral_last;
 };

@@ -1,7 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """Control groups of our own, in either kind of hierarchy, and a tracer that finds that kind."""
+import contextlib
+import errno
+import os
 import pathlib
+import signal
 import subprocess
+
+from harness.scale import wait_until
 
 # What stands at /sys/fs/cgroup tells programs which kind rules (systemd's CGROUP_DELEGATION.md).
 SEEN_BY_PRIVD = {
@@ -41,9 +47,24 @@ class Hierarchy:
                 self._groups.append(group)
         return group / "cgroup.procs"
 
+    def _end_processes(self, group):
+        """Those that a test that failed has left there; they would keep the group."""
+        for pid in (group / "cgroup.procs").read_text(encoding="ascii").split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
+
     def close(self):
-        """Removes the groups, which must be empty."""
+        """Removes the groups; a process that has ended may still be on its way out of one."""
         for group in reversed(self._groups):
-            group.rmdir()
+            def removed(group=group):
+                self._end_processes(group)
+                try:
+                    group.rmdir()
+                except OSError as error:
+                    if error.errno != errno.EBUSY:
+                        raise
+                    return False
+                return True
+            wait_until(removed, 5, f"{group} is empty")
         if not self.failure:
             subprocess.run(["umount", str(self.root)], check=True)
