@@ -10,7 +10,19 @@
 
 #include <stdint.h>
 
-/* X(symbol, published name, kind) */
+/* X(group, what it counts): what stands before the point of a name */
+#define METRIC_GROUPS(X)                                  \
+	X("conn", "the books of connections")             \
+	X("clients", "who asks for deltas")               \
+	X("intake", "what is read from rings")            \
+	X("bpf", "the programs in the kernel")            \
+	X("udp", "UDP's flows")                           \
+	X("snapshot", "snapshots of what lives")          \
+	X("publish", "messages and who subscribes")       \
+	X("query", "requests")                            \
+	X("record", "recordings of what the worker reads")
+
+/* X(symbol, published name, kind); the counters of a group stand together, and so do its gauges */
 #define METRICS(X)                                                                                \
 	X(CONN_OPENED, "conn.opened", COUNTER)		   /* conn_counters.opened of all CPUs */ \
 	X(CONN_CLOSED, "conn.closed", COUNTER)		   /* handoff_resume.closed */            \
@@ -82,6 +94,14 @@ enum metric_kind {
 struct metrics {
 	uint64_t value[METRIC_COUNT];
 };
+
+struct metric_group {
+	const char *name;
+	const char *meaning;
+};
+
+/* All groups; name NULL at the end. */
+extern const struct metric_group metric_groups[];
 
 /* The published name, such as "conn.opened". */
 const char *metric_name(enum metric metric);

@@ -5,6 +5,8 @@
  * and the default that the page tells.
  */
 #include "common/config/keys.h"
+#include "worker/health.h"
+#include "worker/loss.h"
 #include "worker/metrics.h"
 
 #include <criterion/criterion.h>
@@ -70,6 +72,55 @@ Test(manual, lists_every_counter_and_gauge_and_no_other)
 	cr_assert_eq(next, METRIC_COUNT, "%s is missing",
 		     next < METRIC_COUNT ? metric_name((enum metric)next) : "");
 	fclose(page.file);
+}
+
+Test(manual, tells_every_group_with_its_meaning_and_no_other)
+{
+	const struct metric_group *group = metric_groups;
+	struct page page;
+	bool inside = false;
+
+	page_open(&page, "sockwarden-events.7");
+	while (page_next(&page)) {
+		const char *name = item_of(page.line);
+
+		if (strncmp(page.line, ".Ss ", 4) == 0)
+			inside = strcmp(page.line, ".Ss Groups") == 0;
+		if (!inside || !name)
+			continue;
+		cr_assert_not_null(group->name, "%s is no group", name);
+		cr_assert_str_eq(name, group->name);
+		cr_assert(page_next(&page));
+		cr_assert_str_eq(page.line, group->meaning);
+		group++;
+	}
+	cr_assert_null(group->name, "%s is missing", group->name);
+	fclose(page.file);
+}
+
+/* The stages of health, and of loss, are named where the page tells of them. */
+Test(manual, names_every_stage)
+{
+	static char text[65536];
+	char path[512];
+	size_t length;
+	FILE *file;
+
+	snprintf(path, sizeof(path), "%s/sockwarden-events.7", MANUAL_FOLDER);
+	file = fopen(path, "re");
+	cr_assert_not_null(file);
+	length = fread(text, 1, sizeof(text) - 1, file);
+	fclose(file);
+	cr_assert_lt(length, sizeof(text) - 1);
+	for (unsigned stage = 0; stage < HEALTH_STAGE_COUNT; stage++) {
+		char item[64];
+
+		snprintf(item, sizeof(item), "\n.It Cm %s\n",
+			 health_stage_name((enum health_stage)stage));
+		cr_expect_not_null(strstr(text, item), "%s", item);
+	}
+	for (unsigned stage = 0; stage < LOSS_STAGE_COUNT; stage++)
+		cr_expect_not_null(strstr(text, loss_stage_name((enum loss_stage)stage)));
 }
 
 /* Applies one key to *config; returns what config_apply() does. */
