@@ -34,7 +34,7 @@ static const struct {
 	size_t offset;
 } rows[] = {
 	{"btf", "kernel types (BTF)", offsetof(struct probe_facts, btf)},
-	{"storage", "socket cookies", offsetof(struct probe_facts, storage)},
+	{"cookies", "socket cookies", offsetof(struct probe_facts, cookies)},
 	{"tracepoint", "tracepoints (tp_btf)", offsetof(struct probe_facts, tracepoint)},
 	{"trampoline", "trampolines (fexit)", offsetof(struct probe_facts, trampoline)},
 	{"kprobe", "kprobes", offsetof(struct probe_facts, kprobe)},

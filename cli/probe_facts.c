@@ -166,10 +166,10 @@ static void gather_tracing(struct probe_facts *facts)
 			    ? "no /sys/kernel/btf/vmlinux: the kernel was built "
 			      "without CONFIG_DEBUG_INFO_BTF"
 			    : strerror(-facts->btf_error));
-		set(&facts->storage, PROBE_NO, "not without BTF");
+		set(&facts->cookies, PROBE_NO, "not without BTF");
 	} else {
 		set(&facts->btf, PROBE_YES, "/sys/kernel/btf/vmlinux");
-		set(&facts->storage, features->cookies ? PROBE_YES : PROBE_NO,
+		set(&facts->cookies, features->cookies ? PROBE_YES : PROBE_NO,
 		    features->cookies ? "cookies in tracing programs"
 				      : "not before 5.12: facts go to a hash");
 	}

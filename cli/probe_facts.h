@@ -32,7 +32,7 @@ struct probe_facts {
 	struct features features;
 	bool privileged; /* CAP_BPF and CAP_PERFMON, or CAP_SYS_ADMIN, are effective here */
 	struct probe_fact btf;
-	struct probe_fact storage;
+	struct probe_fact cookies;
 	struct probe_fact tracepoint; /* tp_btf on the state changes */
 	struct probe_fact trampoline; /* fexit on the accept function */
 	struct probe_fact kprobe;     /* kretprobe on it */

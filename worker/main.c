@@ -38,7 +38,10 @@
 #include <unistd.h>
 
 #define PRIVD_WAIT_MS 5000
-/* A predecessor may not be quite dead; privd then still serves it. */
+/*
+ * A predecessor may not be quite dead; privd then still serves it. Or privd stands still for a while:
+ * a worker that gave up soon would only be started again, until its supervisor gives up.
+ */
 #define REFUSED_TRIES 20
 #define REFUSED_PAUSE_NS (100 * NS_PER_MS)
 
@@ -136,14 +139,16 @@ static int place_notify(struct worker *worker)
 	return -EBUSY;
 }
 
-/* Connects and greets, again where privd refuses. Returns 0 or the code to exit with. */
+/* Connects and greets, again where privd refuses or is silent. Returns 0 or the code to exit with. */
 static int greet_privd(struct worker *worker)
 {
 	const struct timespec pause = {.tv_nsec = REFUSED_PAUSE_NS};
 	struct handoff_client *client = &worker->client;
 	int result = -EACCES;
 
-	for (unsigned tries = 0; result == -EACCES && tries < REFUSED_TRIES; tries++) {
+	for (unsigned tries = 0; tries < REFUSED_TRIES; tries++) {
+		if (result != -EACCES && result != -ETIMEDOUT)
+			break;
 		if (tries > 0) {
 			handoff_client_close(client);
 			nanosleep(&pause, NULL);

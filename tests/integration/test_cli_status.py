@@ -29,30 +29,45 @@ def test_a_fresh_pair_is_well(own_tracer):
 
 
 def status(**facts):
-    answer = {"ok": True, "health": "good", "version": "0", "uptime_s": 1, "host": "h",
+    answer = {"ok": True, "health": "good", "health_reason": None,
+              "stages": {"intake": "good", "sweep": "off"}, "version": "0", "uptime_s": 1, "host": "h",
               "instance": "aa", "kernel": {"release": "6", "hooks": {"accept": "fexit"}},
-              "connections": {"opened": 3, "closed": 1, "live": 1, "inferred": 0, "unaccounted": 0,
+              "connections": {"opened": 3, "closed": 1, "live": 1, "inferred": 0, "lost": 1, "unaccounted": 0,
                               "tracked": 1, "capacity": 8},
               "loss": {"budget_exceeded": False,
-                       "stages": {"bpf": 0, "ring": 0, "batch": 0, "table": 0}},
-              "sandbox": {"seccomp": 2}, "counters": {}, "gauges": {}, "privd": {"alive": True}}
+                       "stages": {"bpf": 0, "ring": 0, "batch": 0, "table": 0}, "window_s": 60,
+                       "budgets": {}},
+              "sandbox": {"seccomp": 2}, "gauges": {},
+              "counters": {"conn.opened": 3, "conn.closed": 1, "bpf.lone": 7}, "privd": {"alive": True}}
     return {**answer, **facts}
 
 
-LOSS = {"budget_exceeded": True, "stages": {"bpf": 1, "ring": 0, "batch": 2, "table": 0}}
+LOSS = {"budget_exceeded": True, "stages": {"bpf": 1, "ring": 0, "batch": 2, "table": 0},
+        "window_s": 0,
+        "budgets": {"bpf": {"lost": 1, "of": 4, "budget_ppm": 1000, "exceeded": True},
+                    "table": {"lost": 0, "of": 9, "budget_ppm": 1000000, "exceeded": False}}}
+BAD = {"health": "bad", "health_reason": "privd: it does not \x1banswer",
+       "stages": {"intake": "good", "privd": "bad"}}
 
 
 @pytest.mark.parametrize("facts, code, said", [
-    ({}, 0, ""), ({"loss": LOSS}, 7, "ring-pages"), ({"health": "bad"}, 1, "health"),
-    ({"health": "bad", "loss": LOSS}, 7, "lost")])
+    ({}, 0, ""), ({"loss": LOSS}, 7, "ring-pages"), (BAD, 1, "it does not"),
+    ({**BAD, "loss": LOSS}, 7, "lost")])
 @pytest.mark.parametrize("options", [[], ["--json"]])
 def test_the_exit_code_tells_loss_and_health(tmp_path, facts, code, said, options):
     with fakes.answering(tmp_path, status(**facts)):
         result = run("status", "--runtime-dir", str(tmp_path), *options)
     assert result.returncode == code
     assert said in result.stderr and len(result.stderr.splitlines()) == (1 if code else 0)
-    if "loss" in facts and not options:
-        assert "EXCEEDED" in result.stdout and "3 lost" in result.stdout
+    if options:
+        return
+    assert "\x1b" not in result.stdout and "+ 1 lost; unaccounted: 0" in result.stdout
+    assert re.search("^conn +opened=3  closed=1\nbpf +lone=7$", result.stdout, re.M)
+    if "loss" in facts:
+        assert "bpf lost 1 of 4 (ever), budget 1000 ppm: EXCEEDED" in result.stdout
+        assert "table lost 0 of 9 (ever), budget 1000000 ppm\n" in result.stdout
+    if "stages" in facts:
+        assert re.search("^stages +intake=good  privd=bad$", result.stdout, re.M)
 
 
 def test_probe_tells_the_hooks_that_privd_takes(tracer):
@@ -65,6 +80,7 @@ def test_probe_tells_the_hooks_that_privd_takes(tracer):
     assert probe["hooks"]["facts"]["hook"] == hooks["facts"]
     assert probe["hooks"]["connections"]["hook"] == "tp_btf/inet_sock_set_state"
     assert probe["hooks"]["snapshots"]["hook"] == hooks["snapshot"]
+    assert probe["offers"]["cookies"]["available"] == (hooks["facts"] == "table")
     assert probe["offers"]["btf"]["available"] and probe["offers"]["seccomp"]["available"]
 
 

@@ -142,6 +142,18 @@ def test_the_watchdog_hears_of_health_and_of_nothing_else(own_tracer):
     manager.close()
 
 
+def test_a_worker_that_starts_while_privd_stands_still_waits_for_it(own_tracer):
+    tracer = own_tracer()
+    tracer.start_privd()
+    with stopped(tracer.privd):
+        worker = tracer.start_worker(wait=False)
+        worker.wait_log("no answer in time", 10)
+        time.sleep(3)
+        assert worker.is_alive
+    worker.wait_log(r"\bready\b", 20)
+    assert tracer.status()["health"] == "good"
+
+
 def test_nobody_is_told_who_did_not_ask(own_tracer):
     """A notify socket without a watchdog."""
     manager = Manager()
