@@ -111,7 +111,8 @@ uint64_t bus_events_bytes(unsigned queue, size_t message_bytes)
 
 uint64_t bus_queries_bytes(size_t answer_bytes)
 {
-	const uint64_t exchange = BUS_REQUEST_BYTES_MAX + answer_bytes + 2 * MESSAGE_OVERHEAD_BYTES;
+	const uint64_t exchange =
+		BUS_REQUEST_BYTES_MAX + answer_bytes + 2ULL * MESSAGE_OVERHEAD_BYTES;
 
 	return (WITH_HOLES(exchange) + PIPE_BYTES) * BUS_CONNECTIONS_MAX;
 }

@@ -153,9 +153,9 @@ void tape_state_save(struct tape_writer *writer, const struct engine *engine)
 uint64_t tape_state_bytes_max(uint32_t max_connections)
 {
 	const uint64_t head = sizeof(struct tape_entry_head);
-	const uint64_t cgroups = CGROUPS_SETS * CGROUPS_WAYS;
-	const uint64_t closed_ids = CLOSED_IDS_SETS * CLOSED_IDS_WAYS;
-	const uint64_t locals = LOCAL_ADDRESS_SETS * LOCAL_ADDRESS_WAYS;
+	const uint64_t cgroups = (uint64_t)CGROUPS_SETS * CGROUPS_WAYS;
+	const uint64_t closed_ids = (uint64_t)CLOSED_IDS_SETS * CLOSED_IDS_WAYS;
+	const uint64_t locals = (uint64_t)LOCAL_ADDRESS_SETS * LOCAL_ADDRESS_WAYS;
 
 	/* An index that is free takes less than one in use. */
 	return head + sizeof(struct tape_state) +
