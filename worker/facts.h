@@ -29,8 +29,8 @@ struct worker_facts {
 	uint64_t uptime_s;   /* of the worker */
 	struct health_report health;
 	struct loss_report loss;
-	bool privd_alive;		   /* its socket is open and it owes no answer */
-	uint32_t uid;	     /* real, effective and saved, as the start made sure */
+	bool privd_alive; /* its socket is open and it owes no answer */
+	uint32_t uid;	  /* real, effective and saved, as the start made sure */
 	uint32_t gid;
 	uint64_t capabilities;		   /* effective and permitted, as bits: capabilities(7) */
 	uint32_t seccomp;		   /* as /proc/PID/status: 0 none, 2 filter */

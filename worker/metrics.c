@@ -16,7 +16,7 @@ const struct metric_group metric_groups[] = {
 #define GROUP_ROW(name, meaning) {name, meaning},
 	METRIC_GROUPS(GROUP_ROW)
 #undef GROUP_ROW
-	{NULL, NULL},
+		{NULL, NULL},
 };
 
 const char *metric_name(enum metric metric)

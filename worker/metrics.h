@@ -11,15 +11,15 @@
 #include <stdint.h>
 
 /* X(group, what it counts): what stands before the point of a name */
-#define METRIC_GROUPS(X)                                  \
-	X("conn", "the books of connections")             \
-	X("clients", "who asks for deltas")               \
-	X("intake", "what is read from rings")            \
-	X("bpf", "the programs in the kernel")            \
-	X("udp", "UDP's flows")                           \
-	X("snapshot", "snapshots of what lives")          \
-	X("publish", "messages and who subscribes")       \
-	X("query", "requests")                            \
+#define METRIC_GROUPS(X)                            \
+	X("conn", "the books of connections")       \
+	X("clients", "who asks for deltas")         \
+	X("intake", "what is read from rings")      \
+	X("bpf", "the programs in the kernel")      \
+	X("udp", "UDP's flows")                     \
+	X("snapshot", "snapshots of what lives")    \
+	X("publish", "messages and who subscribes") \
+	X("query", "requests")                      \
 	X("record", "recordings of what the worker reads")
 
 /* X(symbol, published name, kind); the counters of a group stand together, and so do its gauges */

@@ -36,8 +36,8 @@ struct pipeline {
 	struct snapshot snapshot;     /* of connections */
 	struct snapshot cgroup_names; /* may run while the other one does */
 	struct metrics metrics;
-	struct health health; /* the loop's stages report here, too */
-	uint64_t now_ns;      /* CLOCK_MONOTONIC, at the last tick */
+	struct health health;	   /* the loop's stages report here, too */
+	uint64_t now_ns;	   /* CLOCK_MONOTONIC, at the last tick */
 	uint64_t malformed;	   /* iterators' records */
 	bool snapshot_failed;	   /* the last one */
 	bool sweep_failed;	   /* the same */
