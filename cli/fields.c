@@ -53,6 +53,12 @@ static const struct field table[] = {
 	{"inferred", "INFERRED", FIELD_OTHER},
 	{"intra_host", "INTRA", FIELD_OTHER},
 	{"nat", "NAT", FIELD_OTHER},
+	{"nat.local", "NAT-LOCAL", FIELD_ENDPOINT},
+	{"nat.local.ip", "NAT-LOCAL-IP", FIELD_TEXT},
+	{"nat.local.port", "NAT-LPORT", FIELD_NUMBER},
+	{"nat.remote", "NAT-REMOTE", FIELD_ENDPOINT},
+	{"nat.remote.ip", "NAT-REMOTE-IP", FIELD_TEXT},
+	{"nat.remote.port", "NAT-RPORT", FIELD_NUMBER},
 	{"dns", "DNS", FIELD_OTHER},
 };
 #define FIELDS (sizeof(table) / sizeof(table[0]))
@@ -91,14 +97,17 @@ int fields_parse(const char *list, const struct field *fields[FIELDS_MAX], const
 
 const cJSON *field_value(const struct field *field, const cJSON *connection)
 {
-	const char *const dot = strchr(field->name, '.');
-	char parent[16];
+	const char *key = field->name;
+	const char *dot;
 
-	if (!dot)
-		return cJSON_GetObjectItemCaseSensitive(connection, field->name);
-	snprintf(parent, sizeof(parent), "%.*s", (int)(dot - field->name), field->name);
-	return cJSON_GetObjectItemCaseSensitive(
-		cJSON_GetObjectItemCaseSensitive(connection, parent), dot + 1);
+	while ((dot = strchr(key, '.'))) {
+		char parent[16];
+
+		snprintf(parent, sizeof(parent), "%.*s", (int)(dot - key), key);
+		connection = cJSON_GetObjectItemCaseSensitive(connection, parent);
+		key = dot + 1;
+	}
+	return cJSON_GetObjectItemCaseSensitive(connection, key);
 }
 
 bool field_number(const cJSON *value, uint64_t *number)

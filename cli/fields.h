@@ -13,7 +13,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define FIELDS_MAX 48
+#define FIELDS_MAX 64
 #define FIELD_TEXT_BYTES 320
 
 enum field_kind {

@@ -20,6 +20,12 @@
 /* Even the largest table is gone over within ten seconds. */
 #define ACTIVE_STEPS_MAX 200
 
+/*
+ * A translation's end may be told before the end of its connection: TCP's right after it at the latest,
+ * UDP's when the flow has been silent for its time, and a look for such flows was taken.
+ */
+#define NAT_KEEP_NS (10 * NS_PER_S)
+
 /* Almost always nobody records. */
 #define RECORD(engine, put, ...)                                 \
 	do {                                                     \
@@ -44,6 +50,8 @@ struct engine_settings engine_settings_of(const struct config *config)
 		.client_expiry_ns = config->state_client_expiry_s * NS_PER_S,
 		.rollup = config->state_rollup,
 		.ephemeral = PORT_RANGE_DEFAULT,
+		.nat_max_entries = config->nat_enabled ? config->nat_max_entries : 0,
+		.nat_keep_ns = NAT_KEEP_NS + config->udp_stream_timeout_s * NS_PER_S,
 		.exclude_source = &config->exclude_source,
 		.exclude_destination = &config->exclude_destination,
 	};
@@ -66,7 +74,11 @@ int engine_init(struct engine *engine, const struct engine_settings *settings,
 	engine->metrics = metrics;
 	exclude_build(&engine->exclude, settings->exclude_source, settings->exclude_destination);
 	conn_events_init(&engine->events, identity);
-	result = clients_init(&engine->clients, &clients);
+	/* The instance's name is random, and told to nobody who chooses addresses. */
+	result = nat_table_init(&engine->nat, settings->nat_max_entries, settings->nat_keep_ns,
+				identity->instance);
+	if (result == 0)
+		result = clients_init(&engine->clients, &clients);
 	if (result < 0)
 		return result;
 	return conn_state_init(&engine->state, settings->max_connections, settings->interval_ns,
@@ -77,6 +89,7 @@ void engine_fini(struct engine *engine)
 {
 	clients_fini(&engine->clients);
 	conn_state_fini(&engine->state);
+	nat_table_fini(&engine->nat);
 }
 
 void engine_tick(struct engine *engine, uint64_t now_ns, struct clock_offsets wall, bool listened)
@@ -84,6 +97,7 @@ void engine_tick(struct engine *engine, uint64_t now_ns, struct clock_offsets wa
 	RECORD(engine, tape_put_tick, now_ns, wall, listened);
 	conn_events_tick(&engine->events, now_ns, wall, listened);
 	clients_expire(&engine->clients, now_ns);
+	nat_table_tick(&engine->nat, now_ns);
 }
 
 /* Ends the message that is being built, if there is one, and sends it. */
@@ -118,15 +132,36 @@ static void find_cgroup(struct engine *engine, struct conn_view *view)
 	view->container = entry && entry->container[0] != '\0' ? entry->container : NULL;
 }
 
-void engine_complete(struct engine *engine, struct conn_view *view)
+/* Looks a view's translation up; *index as nat_table_find() gives it. */
+static bool find_nat(struct engine *engine, struct conn_view *view, uint32_t *index)
+{
+	const bool found = nat_table_find(&engine->nat, view->record, &engine->nat_found, index);
+
+	view->nat = found ? &engine->nat_found : NULL;
+	return found;
+}
+
+/* All but the translation, which is there already. */
+static void complete(struct engine *engine, struct conn_view *view)
 {
 	const struct conn_record *record = view->record;
+	const uint8_t *remote_ip = view->nat ? view->nat->remote_ip : record->remote_ip;
 
 	find_cgroup(engine, view);
-	view->intra_host = local_addresses_has(&engine->local_addresses, record->family,
-					       record->remote_ip, engine->events.now_ns);
+	view->intra_host = local_addresses_has(&engine->local_addresses, record->family, remote_ip,
+					       engine->events.now_ns);
 	view->direction =
 		conn_direction_fix(record, conn_is_intra_host(view), engine->settings.ephemeral);
+}
+
+void engine_complete(struct engine *engine, struct conn_view *view)
+{
+	uint32_t index;
+
+	/* One that has closed keeps what was found then; a question changes nothing: none is used. */
+	if (!view->closed)
+		find_nat(engine, view, &index);
+	complete(engine, view);
 }
 
 bool engine_is_told(const struct engine *engine, const struct conn_record *record)
@@ -143,12 +178,17 @@ bool engine_is_told(const struct engine *engine, const struct conn_record *recor
 static void publish(struct engine *engine, struct conn_view *view)
 {
 	uint64_t *metric = engine->metrics->value;
+	uint32_t index;
 
 	if (!engine_is_told(engine, view->record)) {
 		metric[METRIC_CONN_EXCLUDED] += view->closed;
 		return;
 	}
-	engine_complete(engine, view);
+	if (find_nat(engine, view, &index)) {
+		metric[METRIC_NAT_FOUND]++;
+		nat_table_use(&engine->nat, index);
+	}
+	complete(engine, view);
 	metric[METRIC_CONN_DIRECTION_FIXES] += view->closed && view->direction != 0;
 	if (view->closed)
 		clients_close(&engine->clients, view, view->index);
@@ -256,6 +296,12 @@ void engine_cgroups_filled(struct engine *engine, uint64_t now_ns)
 	cgroups_filled(&engine->cgroups, now_ns);
 }
 
+void engine_nat(struct engine *engine, const struct nat_event *event)
+{
+	RECORD(engine, tape_put, TAPE_NAT, event, sizeof(*event));
+	nat_table_take(&engine->nat, event);
+}
+
 void engine_flush(struct engine *engine, uint64_t now_ns, bool force)
 {
 	const struct conn_events *events = &engine->events;
@@ -304,6 +350,21 @@ size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *vi
 	return next;
 }
 
+static void measure_nat(const struct engine *engine)
+{
+	const struct nat_table *nat = &engine->nat;
+	uint64_t *metric = engine->metrics->value;
+
+	metric[METRIC_NAT_REGISTERED] = nat->counts.registered;
+	metric[METRIC_NAT_DESTROYED] = nat->counts.destroyed;
+	metric[METRIC_NAT_EVICTED] = nat->counts.evicted;
+	metric[METRIC_NAT_UNMATCHED] = nat->counts.unmatched;
+	metric[METRIC_NAT_AMBIGUOUS] = nat->counts.ambiguous;
+	metric[METRIC_NAT_ENTRIES] = nat->used;
+	metric[METRIC_NAT_ENDED] = nat->ended;
+	metric[METRIC_NAT_CAPACITY] = nat->capacity;
+}
+
 void engine_measure(struct engine *engine, uint64_t opened, bool at_mark)
 {
 	const struct conn_state *state = &engine->state;
@@ -317,6 +378,7 @@ void engine_measure(struct engine *engine, uint64_t opened, bool at_mark)
 	metric[METRIC_CONN_TABLE_FULL] = state->counts.table_full;
 	metric[METRIC_CONN_TRACKED] = state->table.used;
 	metric[METRIC_CONN_CAPACITY] = state->table.capacity;
+	measure_nat(engine);
 	metric[METRIC_CLIENTS_REGISTERED] = engine->clients.count;
 	metric[METRIC_CLIENTS_EXPIRED] = engine->clients.expired;
 	metric[METRIC_CLIENTS_REFUSED] = engine->clients.refused;

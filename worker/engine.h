@@ -21,6 +21,7 @@
 #include "worker/exclude.h"
 #include "worker/intake/cgroups.h"
 #include "worker/metrics.h"
+#include "worker/nat/table.h"
 #include "worker/publish/conn_events.h"
 #include "worker/tape/writer.h"
 
@@ -31,11 +32,13 @@
 /* What of the configuration, and of what was before, has an influence on what is published. */
 struct engine_settings {
 	uint32_t max_connections;
-	uint64_t interval_ns;  /* between two regular passes */
-	uint64_t flush_age_ns; /* a message that is not full leaves at this age */
-	bool tcp_enabled;      /* connections are told */
-	bool udp_enabled;      /* flows are told */
-	bool ipv6_enabled;     /* those of IPv6 too */
+	uint64_t interval_ns;	  /* between two regular passes */
+	uint64_t flush_age_ns;	  /* a message that is not full leaves at this age */
+	bool tcp_enabled;	  /* connections are told */
+	bool udp_enabled;	  /* flows are told */
+	bool ipv6_enabled;	  /* those of IPv6 too */
+	uint32_t nat_max_entries; /* 0: translations are not looked at */
+	uint64_t nat_keep_ns;	  /* how long one counts after its end */
 	const struct config_excludes *exclude_source; /* read only while they are applied */
 	const struct config_excludes *exclude_destination;
 	uint32_t max_clients;
@@ -72,6 +75,8 @@ struct engine {
 	struct cgroups cgroups;
 	struct conn_events events;
 	struct exclude exclude;
+	struct nat_table nat;
+	struct conn_nat nat_found; /* of the last connection that was looked up */
 	/* Is told each input before it is worked off; NULL: nobody records. */
 	struct tape_writer *tape;
 	bool table_was_full; /* at the last complete pass */
@@ -118,6 +123,9 @@ bool engine_cgroup(struct engine *engine, const struct cgroup_record *record);
 
 /* All that were handed in with engine_cgroup() without having been asked for are there. */
 void engine_cgroups_filled(struct engine *engine, uint64_t now_ns);
+
+/* A valid event of address translation. */
+void engine_nat(struct engine *engine, const struct nat_event *event);
 
 /* Sends what waits if it is old enough, or in any case with force. */
 void engine_flush(struct engine *engine, uint64_t now_ns, bool force);

@@ -412,7 +412,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 
 static int wait_ms(const struct loop *loop)
 {
-	if (loop->next_tick_ns <= loop->now_ns)
+	if (loop->next_tick_ns <= loop->now_ns || pipeline_has_more(loop->parts.pipeline))
 		return 0;
 	return (int)((loop->next_tick_ns - loop->now_ns + NS_PER_MS - 1) / NS_PER_MS);
 }

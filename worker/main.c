@@ -166,6 +166,15 @@ static int greet_privd(struct worker *worker)
 	return result < 0 ? EXIT_CODE_FAILURE : 0;
 }
 
+/* Translations are looked at only where the configuration wants it. */
+static void drop_conntrack(struct worker *worker)
+{
+	if (worker->config.nat_enabled || worker->grants.conntrack_fd < 0)
+		return;
+	close(worker->grants.conntrack_fd);
+	worker->grants.conntrack_fd = -1;
+}
+
 static int connect_privd(struct worker *worker)
 {
 	int code;
@@ -176,9 +185,27 @@ static int connect_privd(struct worker *worker)
 		return code;
 	if (place_notify(worker) < 0)
 		return EXIT_CODE_FAILURE;
-	return handoff_client_grants(&worker->client, &worker->welcome, &worker->grants) < 0
-		       ? EXIT_CODE_FAILURE
-		       : 0;
+	if (handoff_client_grants(&worker->client, &worker->welcome, &worker->grants) < 0)
+		return EXIT_CODE_FAILURE;
+	drop_conntrack(worker);
+	return 0;
+}
+
+/* Where translations come from, in the log and in what status shows. */
+static void tell_nat(struct worker *worker)
+{
+	struct worker_facts *facts = &worker->facts;
+
+	for (uint32_t i = 0; i < facts->hook_count; i++) {
+		struct handoff_hook *hook = &facts->hooks[i];
+
+		if (strcmp(hook->feature, "nat") != 0)
+			continue;
+		if (!worker->config.nat_enabled)
+			snprintf(hook->hook, sizeof(hook->hook), "off: nat.enabled is false");
+		if (worker->grants.conntrack_fd < 0)
+			log_info("translated addresses are not told: %s", hook->hook);
+	}
 }
 
 static int init_facts(struct worker *worker)
@@ -200,6 +227,7 @@ static int init_facts(struct worker *worker)
 	facts->hook_count = worker->welcome.hook_count;
 	memcpy(facts->kernel, worker->welcome.kernel, sizeof(facts->kernel));
 	memcpy(facts->hooks, worker->welcome.hooks, sizeof(facts->hooks));
+	tell_nat(worker);
 	return 0;
 }
 

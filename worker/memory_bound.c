@@ -3,6 +3,7 @@
 
 #include "proto/record.h"
 #include "worker/conn/table.h"
+#include "worker/nat/table.h"
 #include "worker/pipeline.h"
 #include "worker/publish/bus.h"
 #include "worker/publish/query.h"
@@ -36,6 +37,7 @@ size_t memory_bound(struct memory_row rows[static MEMORY_ROWS_MAX], const struct
 		.max_connections = config->state_max_connections,
 		.max_closed = config->state_max_closed_buffered,
 	};
+	const uint32_t translations = config->nat_enabled ? config->nat_max_entries : 0;
 	const struct memory_row made[] = {
 		{"program, libraries, threads", "", PROGRAM_BYTES},
 		{"rings and batches, shared with the kernel", "--ring-pages", mapped_bytes(host)},
@@ -44,8 +46,9 @@ size_t memory_bound(struct memory_row rows[static MEMORY_ROWS_MAX], const struct
 		 conn_table_bytes(config->state_max_connections)},
 		{"clients: closed connections and what each was told",
 		 "state.max_clients, .max_closed_buffered", clients_bytes(&clients)},
+		{"translations of addresses", "nat.max_entries", nat_table_bytes(translations)},
 		{"a recording, while there is one", "state.max_connections",
-		 recorder_bytes(config->state_max_connections)},
+		 recorder_bytes(config->state_max_connections, translations)},
 		{"messages that wait for subscribers", "publish.queue",
 		 bus_events_bytes(config->publish_queue, EVENT_BYTES_MAX)},
 		{"requests and answers", "", bus_queries_bytes(QUERY_LONGEST_BYTES)},

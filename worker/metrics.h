@@ -60,6 +60,22 @@
 	X(UDP_OVERFLOW_RECV_BYTES, "udp.overflow_recv_bytes", COUNTER)                            \
 	X(UDP_OVERFLOW_SENT_PACKETS, "udp.overflow_sent_packets", COUNTER)                        \
 	X(UDP_OVERFLOW_RECV_PACKETS, "udp.overflow_recv_packets", COUNTER)                        \
+	X(NAT_EVENTS, "nat.events", COUNTER)                                                      \
+	X(NAT_UNTRANSLATED, "nat.untranslated", COUNTER)                                          \
+	X(NAT_REGISTERED, "nat.registered", COUNTER)                                              \
+	X(NAT_DESTROYED, "nat.destroyed", COUNTER)                                                \
+	X(NAT_EVICTED, "nat.evicted", COUNTER)                                                    \
+	X(NAT_UNMATCHED, "nat.unmatched", COUNTER)                                                \
+	X(NAT_FOUND, "nat.found", COUNTER)                                                        \
+	X(NAT_AMBIGUOUS, "nat.ambiguous", COUNTER)                                                \
+	X(NAT_OVERRUNS, "nat.overruns", COUNTER) /* ENOBUFS */                                    \
+	X(NAT_ERRORS, "nat.errors", COUNTER)                                                      \
+	X(NAT_FOREIGN, "nat.foreign", COUNTER)                                                    \
+	X(NAT_TRUNCATED, "nat.truncated", COUNTER)                                                \
+	X(NAT_BAD_HEADER, "nat.bad_header", COUNTER)                                              \
+	X(NAT_BAD_KIND, "nat.bad_kind", COUNTER)                                                  \
+	X(NAT_BAD_ATTRIBUTE, "nat.bad_attribute", COUNTER)                                        \
+	X(NAT_BAD_TUPLE, "nat.bad_tuple", COUNTER)                                                \
 	X(SNAPSHOT_PASSES, "snapshot.passes", COUNTER)                                            \
 	X(SNAPSHOT_RECORDS, "snapshot.records", COUNTER)                                          \
 	X(SNAPSHOT_ERRORS, "snapshot.errors", COUNTER)                                            \
@@ -77,6 +93,9 @@
 	X(CONN_CAPACITY, "conn.capacity", GAUGE) /* places of the table */                        \
 	X(CLIENTS_REGISTERED, "clients.registered", GAUGE)                                        \
 	X(CLIENTS_WAITING, "clients.waiting", GAUGE) /* closed ones in the log */                 \
+	X(NAT_ENTRIES, "nat.entries", GAUGE)                                                      \
+	X(NAT_ENDED, "nat.ended", GAUGE) /* of these: kept after their end */                     \
+	X(NAT_CAPACITY, "nat.capacity", GAUGE)                                                    \
 	X(PUBLISH_SUBSCRIBERS, "publish.subscribers", GAUGE)
 
 enum metric {

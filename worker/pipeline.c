@@ -114,6 +114,28 @@ static void ask_cgroups(void *ctx)
 	health_expect(&pipeline->health, HEALTH_CGROUPS, pipeline->now_ns);
 }
 
+static void take_nat_event(void *ctx, const struct nat_event *event)
+{
+	struct pipeline *pipeline = ctx;
+
+	engine_nat(&pipeline->engine, event);
+}
+
+static void read_nat(struct pipeline *pipeline)
+{
+	const struct nat_taker taker = {.ctx = pipeline, .take = take_nat_event};
+
+	nat_socket_read(&pipeline->nat, clock_ns(CLOCK_MONOTONIC), &taker);
+}
+
+/* A close record, after the events of translation that came before it. */
+static void take_close(struct pipeline *pipeline, const struct conn_record *record)
+{
+	if (record->at_ns > pipeline->nat.read_ns)
+		read_nat(pipeline);
+	engine_close(&pipeline->engine, record);
+}
+
 static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 			 const struct identity *identity)
 {
@@ -144,6 +166,7 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 		write_udp_settings(grants, config);
 	else
 		health_switch_off(&pipeline->health, HEALTH_SWEEP);
+	nat_socket_init(&pipeline->nat, config->nat_enabled ? grants->conntrack_fd : -1);
 	batch_reader_init(&pipeline->reader, pipeline->sources, grants->possible_cpus, resume);
 	result = engine_init(&pipeline->engine, &settings, &sink, identity, &pipeline->metrics);
 	if (result < 0)
@@ -203,9 +226,15 @@ void pipeline_drain(struct pipeline *pipeline)
 {
 	const struct conn_record *record;
 
+	read_nat(pipeline);
 	batch_reader_begin(&pipeline->reader);
 	while ((record = batch_reader_next(&pipeline->reader)))
-		engine_close(&pipeline->engine, record);
+		take_close(pipeline, record);
+}
+
+bool pipeline_has_more(const struct pipeline *pipeline)
+{
+	return pipeline->nat.more;
 }
 
 /* The programs' counters, summed over CPUs. */
@@ -248,7 +277,7 @@ static void take_piece(struct pipeline *pipeline)
 		if (conn_record_is_valid(record, RECORD_KIND_SNAPSHOT))
 			engine_seen(&pipeline->engine, record);
 		else if (conn_record_is_valid(record, RECORD_KIND_CLOSE))
-			engine_close(&pipeline->engine, record);
+			take_close(pipeline, record);
 		else
 			pipeline->malformed++;
 	}
@@ -433,6 +462,24 @@ static void measure_intake(struct pipeline *pipeline)
 	metric[METRIC_INTAKE_PERF_LOST] = perf_lost;
 }
 
+static void measure_nat(struct pipeline *pipeline)
+{
+	const struct nat_socket_counts *counts = &pipeline->nat.counts;
+	const struct nat_message_counts *parsed = &counts->parsed;
+	uint64_t *metric = pipeline->metrics.value;
+
+	metric[METRIC_NAT_EVENTS] = counts->events;
+	metric[METRIC_NAT_UNTRANSLATED] = parsed->untranslated;
+	metric[METRIC_NAT_OVERRUNS] = counts->overruns;
+	metric[METRIC_NAT_ERRORS] = counts->errors + parsed->refusals;
+	metric[METRIC_NAT_FOREIGN] = counts->foreign;
+	metric[METRIC_NAT_TRUNCATED] = counts->truncated;
+	metric[METRIC_NAT_BAD_HEADER] = parsed->rejects[NAT_REJECT_HEADER];
+	metric[METRIC_NAT_BAD_KIND] = parsed->rejects[NAT_REJECT_KIND];
+	metric[METRIC_NAT_BAD_ATTRIBUTE] = parsed->rejects[NAT_REJECT_ATTRIBUTE];
+	metric[METRIC_NAT_BAD_TUPLE] = parsed->rejects[NAT_REJECT_TUPLE];
+}
+
 void pipeline_measure(struct pipeline *pipeline, bool at_mark)
 {
 	const struct conn_counters sum = sum_counters(pipeline->grants);
@@ -440,6 +487,7 @@ void pipeline_measure(struct pipeline *pipeline, bool at_mark)
 
 	measure_programs(&pipeline->metrics, &sum);
 	measure_intake(pipeline);
+	measure_nat(pipeline);
 	engine_measure(&pipeline->engine, sum.opened, at_mark);
 	pipeline->metrics.value[METRIC_RECORD_SPOILT] = pipeline->recording.recorder.overflows;
 	pipeline->metrics.value[METRIC_PUBLISH_REJECTED] = bus_rejected(pipeline->bus);

@@ -18,6 +18,7 @@
 #include "worker/intake/perf_ring.h"
 #include "worker/intake/snapshot.h"
 #include "worker/metrics.h"
+#include "worker/nat/socket.h"
 #include "worker/publish/bus.h"
 #include "worker/recording.h"
 
@@ -35,6 +36,7 @@ struct pipeline {
 	struct recording recording;   /* of what the engine is given */
 	struct snapshot snapshot;     /* of connections */
 	struct snapshot cgroup_names; /* may run while the other one does */
+	struct nat_socket nat; /* its events are read before the records that they are about */
 	struct metrics metrics;
 	struct health health;	   /* the loop's stages report here, too */
 	uint64_t now_ns;	   /* CLOCK_MONOTONIC, at the last tick */
@@ -65,8 +67,11 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, struct clock_offs
 /* Whether reading may still wait: no ring is filling up. */
 bool pipeline_can_wait(const struct pipeline *pipeline);
 
-/* Reads all rings and batches. */
+/* Reads the events of address translation, all rings and batches. */
 void pipeline_drain(struct pipeline *pipeline);
+
+/* Whether something is left to be read at once. */
+bool pipeline_has_more(const struct pipeline *pipeline);
 
 /*
  * Finds the UDP flows that are over, if it is time for it or sockets were closed that had several.

@@ -13,7 +13,9 @@ int recording_init(struct recording *recording, struct engine *engine, const str
 {
 	recording->engine = engine;
 	recording->config = config;
-	return recorder_init(&recording->recorder, recorder_bytes(config->state_max_connections));
+	return recorder_init(&recording->recorder,
+			     recorder_bytes(config->state_max_connections,
+					    engine->settings.nat_max_entries));
 }
 
 void recording_fini(struct recording *recording)

@@ -13,7 +13,9 @@ static const char connection[] =
 	"\"remote\":{\"ip\":\"2001:db8::1\",\"port\":443,\"names\":[]},"
 	"\"pid\":4711,\"comm\":\"ev\\u001b[2Jil\",\"container\":null,\"duration_ns\":\"1234567\","
 	"\"total\":{\"sent_bytes\":2048,\"recv_bytes\":\"18446744073709551615\"},\"rtt_us\":95,"
-	"\"failure\":null,\"inferred\":false}";
+	"\"failure\":null,\"inferred\":false,"
+	"\"nat\":{\"local\":{\"ip\":\"192.0.2.1\",\"port\":7000},"
+	"\"remote\":{\"ip\":\"fd00::2\",\"port\":80}}}";
 
 static void expect_text(const char *name, const char *expected)
 {
@@ -42,6 +44,10 @@ Test(cli_fields, each_kind_of_value_has_its_text)
 	expect_text("total.sent_bytes", "2.0K");
 	expect_text("total.recv_bytes", "15E");
 	expect_text("inferred", "false");
+	expect_text("nat.local", "192.0.2.1:7000");
+	expect_text("nat.local.ip", "192.0.2.1");
+	expect_text("nat.remote", "[fd00::2]:80");
+	expect_text("nat.remote.port", "80");
 }
 
 Test(cli_fields, null_missing_and_empty_are_a_dash)

@@ -116,6 +116,28 @@ Test(conn_json, writes_container_inference_and_process_zero)
 					"\"pid_source\":\"accept\""));
 }
 
+Test(conn_json, writes_both_ends_on_the_other_side_of_a_translation)
+{
+	struct conn_record record = example_record();
+	struct conn_view view = example_view(&record);
+	struct conn_nat nat = {
+		.local_ip = {192, 0, 2, 1},
+		.remote_ip = {10, 9, 0, 1},
+		.local_port = 7000,
+		.remote_port = 8080,
+	};
+
+	view.nat = &nat;
+	write_view(&view);
+	cr_expect_not_null(strstr(text, ",\"nat\":{\"local\":{\"ip\":\"192.0.2.1\",\"port\":7000},"
+					"\"remote\":{\"ip\":\"10.9.0.1\",\"port\":8080}},\"dns\""));
+	record.family = RECORD_FAMILY_IPV6;
+	nat = (struct conn_nat){{0xfd, [15] = 1}, {0xfd, [15] = 2}, 1, 2};
+	write_view(&view);
+	cr_expect_not_null(strstr(text, ",\"nat\":{\"local\":{\"ip\":\"fd00::1\",\"port\":1},"
+					"\"remote\":{\"ip\":\"fd00::2\",\"port\":2}},\"dns\""));
+}
+
 Test(conn_json, makes_byte_counts_above_two_to_the_53_strings)
 {
 	struct conn_record record = example_record();

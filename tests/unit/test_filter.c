@@ -104,6 +104,29 @@ Test(filter, compares_every_kind_of_fact)
 	expect_all(cases, sizeof(cases) / sizeof(cases[0]), &view);
 }
 
+Test(filter, compares_the_ends_on_the_other_side_of_a_translation)
+{
+	static const struct match_case cases[] = {
+		{"nat.local.ip == 192.0.2.0/24 and nat.local.port == 7000", true},
+		{"nat.remote.ip == 10.9.0.1 and nat.remote.port == 8080", true},
+		{"nat.local.ip != null", true},
+		{"nat.remote.port == 443", false},
+		/* The connection's own ends are these. */
+		{"ip == 192.0.2.1 or port == 7000", false},
+	};
+	static const struct conn_nat nat = {
+		.local_ip = {192, 0, 2, 1},
+		.remote_ip = {10, 9, 0, 1},
+		.local_port = 7000,
+		.remote_port = 8080,
+	};
+	struct conn_record record = example_record();
+	struct conn_view view = example_view(&record);
+
+	view.nat = &nat;
+	expect_all(cases, sizeof(cases) / sizeof(cases[0]), &view);
+}
+
 Test(filter, treats_a_fact_that_is_not_known_as_null_and_nothing_else)
 {
 	static const struct match_case cases[] = {
@@ -128,6 +151,9 @@ Test(filter, treats_a_fact_that_is_not_known_as_null_and_nothing_else)
 		{"remote.port == null", false},
 		{"remote.ip == null", false},
 		{"close_reason == null", true},
+		{"nat.local.ip == null and nat.local.port == null", true},
+		{"nat.remote.ip == null and nat.remote.port == null", true},
+		{"nat.remote.port >= 0", false},
 	};
 	struct conn_record record = {
 		.family = RECORD_FAMILY_IPV6, .remote_port = 1, .tcp_state = 2, .at_ns = 1};

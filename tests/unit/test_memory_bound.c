@@ -2,6 +2,7 @@
 #include "worker/conn/clients.h"
 #include "worker/conn/table.h"
 #include "worker/memory_bound.h"
+#include "worker/nat/table.h"
 #include "worker/tape/recorder.h"
 
 #include <criterion/criterion.h>
@@ -34,8 +35,13 @@ Test(memory_bound, grows_with_each_key_that_sizes_something)
 	config = standard;
 	config.state_max_connections += 1000;
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),
-		     conn_table_bytes(66536) - conn_table_bytes(65536) + recorder_bytes(66536) -
-			     recorder_bytes(65536) + 1000 * 16 * sizeof(struct client_told));
+		     conn_table_bytes(66536) - conn_table_bytes(65536) + recorder_bytes(66536, 0) -
+			     recorder_bytes(65536, 0) + 1000 * 16 * sizeof(struct client_told));
+	config = standard;
+	config.nat_max_entries += 1000;
+	cr_expect_eq(total(&config, &host) - total(&standard, &host),
+		     nat_table_bytes(132072) - nat_table_bytes(131072) + recorder_bytes(1, 132072) -
+			     recorder_bytes(1, 131072));
 	config = standard;
 	config.state_max_closed_buffered += 1000;
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),
@@ -56,6 +62,7 @@ Test(memory_bound, does_not_overflow_at_the_largest_configuration)
 
 	config_default(&config);
 	config.state_max_connections = 4194304;
+	config.nat_max_entries = 4194304;
 	config.publish_queue = 8192;
 	cr_expect_gt(total(&config, &large), 8192ULL * 65536 * 65536);
 	cr_expect_lt(total(&config, &large), 8192ULL * 65537 * 65536 + (16ULL << 30));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/example_conn.h"
+#include "tests/unit/example_nat.h"
 #include "tests/unit/example_tape.h"
 #include "worker/recording.h"
 #include "worker/tape/state.h"
@@ -63,6 +64,8 @@ static void make_world(void)
 	config_default(&world.config);
 	world.config.state_max_connections = 256;
 	world.config.publish_interval_s = 1;
+	world.config.nat_max_entries = 64;
+	world.config.udp_stream_timeout_s = 1;
 	settings = engine_settings_of(&world.config);
 	world.engine = calloc(1, sizeof(*world.engine));
 	cr_assert_eq(engine_init(world.engine, &settings, &sink, &identity, &world.metrics), 0);
@@ -82,15 +85,48 @@ static void free_world(void)
 TestSuite(recording, .init = make_world, .fini = free_world);
 
 /* The same numbers in each run. */
+static uint32_t roll(uint64_t *state, uint32_t sides)
+{
+	/* xorshift (Marsaglia 2003). */
+	*state ^= *state << 13;
+	*state ^= *state >> 7;
+	*state ^= *state << 17;
+	return (uint32_t)(*state % sides);
+}
+
 static uint32_t dice(uint32_t sides)
 {
 	static uint64_t state = 88172645463325252ULL;
 
-	/* xorshift (Marsaglia 2003). */
-	state ^= state << 13;
-	state ^= state >> 7;
-	state ^= state << 17;
-	return (uint32_t)(state % sides);
+	return roll(&state, sides);
+}
+
+/* Of translations: connections come as they would without them. */
+static uint32_t nat_dice(uint32_t sides)
+{
+	static uint64_t state = 88172645463325252ULL;
+
+	return roll(&state, sides);
+}
+
+/* Which of some translations an event or a connection is about. */
+static struct nat_event any_translation(void)
+{
+	struct nat_event event = example_nat_event((uint16_t)nat_dice(100));
+
+	event.nsid = (int32_t)nat_dice(3) - 1;
+	event.reply.destination_port = (uint16_t)(event.reply.destination_port + 100 * nat_dice(2));
+	return event;
+}
+
+static void take_translations(void)
+{
+	for (unsigned i = nat_dice(20); i > 0; i--) {
+		struct nat_event event = any_translation();
+
+		event.kind = (uint8_t)(1 + nat_dice(3));
+		engine_nat(world.engine, &event);
+	}
 }
 
 static struct conn_record any_record(bool live)
@@ -105,6 +141,11 @@ static struct conn_record any_record(bool live)
 	record.cgroup_id = dice(40);
 	record.sent_bytes = dice(1000);
 	record.recv_bytes = dice(1000);
+	if (nat_dice(2)) {
+		const struct nat_event event = any_translation();
+
+		example_nat_ends(&record, &event, nat_dice(2));
+	}
 	return record;
 }
 
@@ -132,6 +173,7 @@ static void live(unsigned steps)
 		engine_tick(world.engine, world.now_ns,
 			    (struct clock_offsets){WALL_OFFSET_NS + dice(1000), dice(1000)},
 			    dice(20) > 0);
+		take_translations();
 		for (unsigned i = dice(40); i > 0; i--) {
 			record = any_record(false);
 			engine_close(world.engine, &record);
@@ -168,11 +210,17 @@ Test(recording, a_replay_gives_what_was_published_from_the_beginning_of_the_reco
 {
 	struct example_tape tape = {.writer = {.put = NULL}};
 	struct example_output output;
+	struct nat_event translation;
 	uint64_t inferred;
 	size_t before;
 	uint32_t id;
 
 	live(400);
+	/* One that has ended, in the state that is recorded. */
+	translation = world.engine->nat.entries[world.engine->nat.live.oldest].event;
+	translation.kind = NAT_EVENT_DESTROY;
+	engine_nat(world.engine, &translation);
+	cr_expect_gt(world.engine->nat.ended, 0);
 	cr_assert_eq(recording_begin(&world.recording, world.now_ns, &id), 0);
 	before = world.published.length;
 	inferred = world.engine->state.counts.inferred;
@@ -195,6 +243,10 @@ Test(recording, a_replay_gives_what_was_published_from_the_beginning_of_the_reco
 	cr_expect_not_null(strstr(output.text, "\"state\":\"active\""));
 	cr_expect_not_null(strstr(output.text, "\"cgroup\":\"/slice/"));
 	cr_expect_not_null(strstr(output.text, "\"cgroup\":null"));
+	cr_expect_not_null(strstr(output.text, "\"nat\":{\"local\":"));
+	cr_expect_gt(world.engine->nat.counts.evicted, 0);
+	cr_expect_gt(world.engine->nat.counts.ambiguous, 0);
+	cr_expect_gt(world.engine->nat.counts.destroyed, 100);
 	example_output_free(&output);
 	example_tape_free(&tape);
 }
@@ -241,7 +293,8 @@ Test(recording, one_that_nobody_fetches_is_given_up)
 
 Test(recording, one_that_is_not_fetched_as_fast_as_it_grows_is_spoilt_and_counted)
 {
-	const size_t capacity = recorder_bytes(world.config.state_max_connections);
+	const size_t capacity =
+		recorder_bytes(world.config.state_max_connections, world.config.nat_max_entries);
 	const struct conn_record record = any_record(true);
 	uint8_t piece[64];
 	uint32_t id;
@@ -283,10 +336,17 @@ Test(recording, the_largest_state_fits)
 		memcpy(record.local_ip, &(uint32_t){htonl(0x0a000000 + number)}, 4);
 		engine_close(world.engine, &record);
 	}
+	for (uint16_t i = 0; i < 100; i++) {
+		const struct nat_event event = example_nat_event(i);
+
+		engine_nat(world.engine, &event);
+	}
 	cr_assert_eq(recording_begin(&world.recording, START_NS, &id), 0);
 	cr_expect_eq(world.recording.recorder.missed, 0);
 	cr_expect_leq(world.recording.recorder.written + RECORDER_ROOM_BYTES,
 		      world.recording.recorder.capacity);
 	cr_expect_geq(world.recording.recorder.written,
-		      tape_state_bytes_max(world.config.state_max_connections) * 9 / 10);
+		      tape_state_bytes_max(world.config.state_max_connections,
+					   world.config.nat_max_entries) *
+			      9 / 10);
 }

@@ -84,6 +84,7 @@ Test(status, is_written_with_every_key)
 	static const char end[] =
 		"\"gauges\":{\"conn.live\":1,\"conn.tracked\":1,\"conn.capacity\":64,"
 		"\"clients.registered\":0,\"clients.waiting\":0,"
+		"\"nat.entries\":0,\"nat.ended\":0,\"nat.capacity\":0,"
 		"\"publish.subscribers\":0},\"privd\":{\"alive\":true}}";
 	struct worker_facts facts = example_facts();
 	struct metrics metrics = {{0}};

@@ -309,6 +309,7 @@ bool clients_closed_next(struct clients *clients, struct client *client, struct 
 	entry = closed_log_at(log, client->given);
 	*view = (struct conn_view){
 		.record = &entry->record,
+		.nat = entry->has_nat ? &entry->nat : NULL,
 		.closed = true,
 		.inferred = entry->inferred,
 	};

@@ -40,6 +40,9 @@ struct closed_entry *closed_log_add(struct closed_log *log, const struct conn_vi
 	entry->told_by = 0;
 	entry->has_base = false;
 	entry->inferred = view->inferred;
+	entry->has_nat = view->nat != NULL;
+	if (view->nat)
+		entry->nat = *view->nat;
 	return entry;
 }
 

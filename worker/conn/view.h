@@ -13,6 +13,14 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* A connection's ends as they are on the other side of an address translation. */
+struct conn_nat {
+	uint8_t local_ip[16]; /* as in struct conn_record, and of the record's family */
+	uint8_t remote_ip[16];
+	uint16_t local_port;
+	uint16_t remote_port;
+};
+
 struct conn_view {
 	const struct conn_record *record;
 	uint32_t index; /* where it is, or was, in the table; CONN_TABLE_NONE. Only of conn_state's */
@@ -20,6 +28,7 @@ struct conn_view {
 	const struct conn_totals *previous; /* as last published; NULL: never, delta = total */
 	const char *cgroup;		    /* path, NUL-terminated; NULL: not known */
 	const char *container;		    /* its id, NUL-terminated; NULL: none is known */
+	const struct conn_nat *nat;	    /* NULL: no translation is known */
 	bool closed;
 	bool inferred;	 /* closed without a close record */
 	bool intra_host; /* the other end is known to be this host's, whatever the addresses say */

@@ -118,6 +118,22 @@ static void write_counters(struct json *json, const struct conn_view *view)
 	write_totals(json, &delta);
 }
 
+static void write_nat(struct json *json, const struct conn_view *view)
+{
+	const struct conn_nat *nat = view->nat;
+	const bool ipv6 = view->record->family == RECORD_FAMILY_IPV6;
+
+	if (!nat) {
+		JSON_TEXT(json, ",\"nat\":null");
+		return;
+	}
+	JSON_TEXT(json, ",\"nat\":{\"local\":");
+	write_end(json, ipv6, nat->local_ip, nat->local_port);
+	JSON_TEXT(json, "},\"remote\":");
+	write_end(json, ipv6, nat->remote_ip, nat->remote_port);
+	JSON_TEXT(json, "}}");
+}
+
 static void write_outcome(struct json *json, const struct conn_view *view)
 {
 	const struct conn_record *record = view->record;
@@ -138,7 +154,8 @@ static void write_outcome(struct json *json, const struct conn_view *view)
 	json_bool(json, view->inferred);
 	JSON_TEXT(json, ",\"intra_host\":");
 	json_bool(json, conn_is_intra_host(view));
-	JSON_TEXT(json, ",\"nat\":null,\"dns\":null");
+	write_nat(json, view);
+	JSON_TEXT(json, ",\"dns\":null");
 	if (view->rolled_up > 0) {
 		JSON_TEXT(json, ",\"rolled_up\":");
 		json_u64(json, view->rolled_up);

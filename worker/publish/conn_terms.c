@@ -109,16 +109,17 @@ bool conn_is_intra_host(const struct conn_view *view)
 {
 	static const uint8_t loopback6[16] = {[15] = 1};
 	const struct conn_record *record = view->record;
+	/* Who it really is that one talks to. */
+	const uint8_t *remote_ip = view->nat ? view->nat->remote_ip : record->remote_ip;
 
 	if (view->intra_host)
 		return true;
 	if (record->family == RECORD_FAMILY_IPV4) {
 		/* 127.0.0.0/8: RFC 1122, 3.2.1.3. */
-		return record->remote_ip[0] == 127 ||
-		       memcmp(record->remote_ip, record->local_ip, 4) == 0;
+		return remote_ip[0] == 127 || memcmp(remote_ip, record->local_ip, 4) == 0;
 	}
-	return memcmp(record->remote_ip, loopback6, sizeof(loopback6)) == 0 ||
-	       memcmp(record->remote_ip, record->local_ip, 16) == 0;
+	return memcmp(remote_ip, loopback6, sizeof(loopback6)) == 0 ||
+	       memcmp(remote_ip, record->local_ip, 16) == 0;
 }
 
 void conn_delta(const struct conn_view *view, struct conn_totals *delta)

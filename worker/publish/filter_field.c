@@ -42,7 +42,11 @@
 	X(FAILURE, "failure", TEXT, 1)                         \
 	X(CLOSE_REASON, "close_reason", TEXT, 1)               \
 	X(INFERRED, "inferred", BOOL, 1)                       \
-	X(INTRA_HOST, "intra_host", BOOL, 1)
+	X(INTRA_HOST, "intra_host", BOOL, 1)                   \
+	X(NAT_LOCAL_IP, "nat.local.ip", ADDRESS, 1)            \
+	X(NAT_LOCAL_PORT, "nat.local.port", NUMBER, 1)         \
+	X(NAT_REMOTE_IP, "nat.remote.ip", ADDRESS, 1)          \
+	X(NAT_REMOTE_PORT, "nat.remote.port", NUMBER, 1)
 
 enum field {
 #define FIELD_SYMBOL(symbol, name, type, values) FIELD_##symbol,
@@ -171,6 +175,26 @@ static bool take_end(struct filter_value *value, enum field field, unsigned numb
 	return true;
 }
 
+/* The ends on the other side of a translation; not known where there is none. */
+static bool take_nat(struct filter_value *value, enum field field, const struct conn_view *view)
+{
+	const struct conn_nat *nat = view->nat;
+
+	if (field < FIELD_NAT_LOCAL_IP || field > FIELD_NAT_REMOTE_PORT)
+		return false;
+	if (!nat)
+		return true;
+	if (field == FIELD_NAT_LOCAL_IP)
+		take_address(value, view->record, nat->local_ip);
+	else if (field == FIELD_NAT_REMOTE_IP)
+		take_address(value, view->record, nat->remote_ip);
+	else if (field == FIELD_NAT_LOCAL_PORT)
+		take_number(value, nat->local_port, true);
+	else
+		take_number(value, nat->remote_port, true);
+	return true;
+}
+
 static bool take_word(struct filter_value *value, enum field field, const struct conn_view *view)
 {
 	const struct conn_record *record = view->record;
@@ -221,7 +245,8 @@ void filter_field_take(struct filter_value *value, unsigned field, unsigned numb
 
 	*value = (struct filter_value){0};
 	if (take_end(value, which, number, view->record) || take_process(value, which, view) ||
-	    take_word(value, which, view) || take_counter(value, which, view))
+	    take_word(value, which, view) || take_counter(value, which, view) ||
+	    take_nat(value, which, view))
 		return;
 	take_rest(value, which, view);
 }

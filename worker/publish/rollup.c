@@ -63,6 +63,20 @@ static bool ended_alike(const struct rollup_row *row, const struct conn_view *vi
 	       conn_failure(&first) == conn_failure(view);
 }
 
+/* Whether both are translated to the same, but for the port that differs, or neither is. */
+static bool is_translated_alike(const struct rollup_row *row, const struct conn_view *view)
+{
+	const struct conn_nat *a = &row->nat, *b = view->nat;
+
+	if (!row->has_nat || !b)
+		return row->has_nat == (b != NULL);
+	return memcmp(a->local_ip, b->local_ip, 16) == 0 &&
+	       memcmp(a->remote_ip, b->remote_ip, 16) == 0 &&
+	       (row->record.direction == RECORD_DIRECTION_OUTGOING
+			? a->remote_port == b->remote_port
+			: a->local_port == b->local_port);
+}
+
 static bool is_alike(const struct rollup_row *row, const struct conn_view *view)
 {
 	const struct conn_record *a = &row->record, *b = view->record;
@@ -71,7 +85,8 @@ static bool is_alike(const struct rollup_row *row, const struct conn_view *view)
 	       a->protocol == b->protocol && a->family == b->family &&
 	       a->direction == b->direction && service_port(a) == service_port(b) &&
 	       a->cgroup_id == b->cgroup_id && memcmp(a->local_ip, b->local_ip, 16) == 0 &&
-	       memcmp(a->remote_ip, b->remote_ip, 16) == 0 && ended_alike(row, view);
+	       memcmp(a->remote_ip, b->remote_ip, 16) == 0 && is_translated_alike(row, view) &&
+	       ended_alike(row, view);
 }
 
 /* Adds b to a; false, and changes nothing, if a number would wrap. */
@@ -125,10 +140,13 @@ static bool merge(struct rollup_row *row, const struct conn_view *view)
 		row->record.opened_ns = record->opened_ns;
 	if (record->at_ns > row->record.at_ns)
 		row->record.at_ns = record->at_ns;
-	if (row->record.direction == RECORD_DIRECTION_OUTGOING)
+	if (row->record.direction == RECORD_DIRECTION_OUTGOING) {
 		row->record.local_port = 0;
-	else
+		row->nat.local_port = 0;
+	} else {
 		row->record.remote_port = 0;
+		row->nat.remote_port = 0;
+	}
 	add_times(row, record);
 	return true;
 }
@@ -145,6 +163,9 @@ static bool add_row(struct rollup *rollup, const struct conn_view *view)
 		row->previous = *view->previous;
 		row->has_previous = true;
 	}
+	row->has_nat = view->nat != NULL;
+	if (view->nat)
+		row->nat = *view->nat;
 	add_times(row, view->record);
 	return true;
 }
@@ -181,6 +202,7 @@ struct conn_view rollup_view(struct rollup *rollup, uint32_t number)
 	return (struct conn_view){
 		.record = &row->record,
 		.previous = row->has_previous ? &row->previous : NULL,
+		.nat = row->has_nat ? &row->nat : NULL,
 		.rolled_up = row->count > 1 ? row->count : 0,
 		.closed = true,
 		.inferred = row->inferred,

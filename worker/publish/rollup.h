@@ -4,7 +4,8 @@
  * one local service, become one row when all that differs is the ephemeral port. A row is a
  * connection like any other, with sums for numbers; where two or more went into it that port is 0
  * (told as null), round trips are averages, and it lasts from the first opening to the last close.
- * What ended differently is not mixed.
+ * What ended differently is not mixed, and what is translated to something else is not either; the
+ * translated ephemeral port goes with the other one.
  *
  * A rollup is good for one piece of an answer: it begins empty, and whoever finds no row begins
  * the next piece.
@@ -25,13 +26,15 @@
 struct rollup_row {
 	struct conn_record record;
 	struct conn_totals previous;
-	uint64_t srtt_us; /* sums over the connections that have them */
+	struct conn_nat nat; /* if has_nat */
+	uint64_t srtt_us;    /* sums over the connections that have them */
 	uint64_t rttvar_us;
 	uint64_t handshake_us;
 	uint32_t measured; /* connections with a round trip */
 	uint32_t shaken;   /* with a handshake */
 	uint32_t count;
 	bool has_previous;
+	bool has_nat;
 	bool inferred;
 };
 

@@ -23,6 +23,7 @@ static const struct {
 	{TAPE_STATE_CLOSED_ID, sizeof(struct tape_state_closed_id),
 	 sizeof(struct tape_state_closed_id), 1},
 	{TAPE_STATE_LOCAL, sizeof(struct tape_state_local), sizeof(struct tape_state_local), 1},
+	{TAPE_STATE_NAT, sizeof(struct tape_state_nat), sizeof(struct tape_state_nat), 1},
 	{TAPE_TICK, sizeof(struct tape_tick), sizeof(struct tape_tick), 1},
 	{TAPE_CLOSE, sizeof(struct conn_record), sizeof(struct conn_record), 1},
 	{TAPE_PASS_BEGIN, sizeof(struct tape_pass_begin), sizeof(struct tape_pass_begin), 1},
@@ -35,6 +36,7 @@ static const struct {
 	{TAPE_ACTIVE_STEP, 0, 0, 1},
 	{TAPE_UNATTRIBUTED, sizeof(struct conn_sums), sizeof(struct conn_sums), 1},
 	{TAPE_ASK, 0, TAPE_PAYLOAD_BYTES_MAX, 1},
+	{TAPE_NAT, sizeof(struct nat_event), sizeof(struct nat_event), 1},
 	{TAPE_END, sizeof(struct tape_end), sizeof(struct tape_end), 1},
 };
 

@@ -28,9 +28,10 @@ static void put(void *ctx, const void *bytes, size_t length)
 	recorder->written += length;
 }
 
-size_t recorder_bytes(uint32_t max_connections)
+size_t recorder_bytes(uint32_t max_connections, uint32_t nat_max_entries)
 {
-	return RECORDER_ROOM_BYTES + TAPE_PAYLOAD_BYTES_MAX + tape_state_bytes_max(max_connections);
+	return RECORDER_ROOM_BYTES + TAPE_PAYLOAD_BYTES_MAX +
+	       tape_state_bytes_max(max_connections, nat_max_entries);
 }
 
 int recorder_init(struct recorder *recorder, size_t capacity)

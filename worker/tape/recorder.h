@@ -37,8 +37,8 @@ struct recorder {
 int recorder_init(struct recorder *recorder, size_t capacity);
 void recorder_fini(struct recorder *recorder);
 
-/* The bytes that a table of so many connections needs. */
-size_t recorder_bytes(uint32_t max_connections);
+/* The bytes that tables of so many connections and translations need. */
+size_t recorder_bytes(uint32_t max_connections, uint32_t nat_max_entries);
 
 /*
  * Begins a recording: what recorder->writer is told from here on is kept. Returns 0, or -EBUSY if

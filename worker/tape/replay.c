@@ -136,6 +136,17 @@ static int take_record(struct replay *replay, const struct tape_entry *entry)
 	return 0;
 }
 
+static int take_nat(struct replay *replay, const struct tape_entry *entry)
+{
+	struct nat_event event;
+
+	memcpy(&event, entry->payload, sizeof(event));
+	if (!nat_event_is_valid(&event))
+		return tape_reader_reject(&replay->reader, "no translation can be this");
+	engine_nat(&replay->engine, &event);
+	return 0;
+}
+
 static int take_tick(struct replay *replay, const struct tape_entry *entry)
 {
 	struct clock_offsets wall;
@@ -252,6 +263,8 @@ static int take_input(struct replay *replay, const struct tape_entry *entry)
 		return 0;
 	case TAPE_CGROUP:
 		return take_cgroup(replay, entry);
+	case TAPE_NAT:
+		return take_nat(replay, entry);
 	case TAPE_CGROUPS_FILLED:
 		engine_cgroups_filled(&replay->engine, time_of(entry));
 		return 0;

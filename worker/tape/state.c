@@ -135,6 +135,20 @@ static void save_locals(struct tape_writer *writer, const struct local_addresses
 	}
 }
 
+static void save_nat(struct tape_writer *writer, const struct nat_table *table)
+{
+	uint32_t index = NAT_TABLE_NONE;
+
+	while ((index = nat_table_next(table, index)) != NAT_TABLE_NONE) {
+		const struct tape_state_nat nat = {
+			.destroyed_ns = table->entries[index].destroyed_ns,
+			.event = table->entries[index].event,
+		};
+
+		tape_put(writer, TAPE_STATE_NAT, &nat, sizeof(nat));
+	}
+}
+
 void tape_state_save(struct tape_writer *writer, const struct engine *engine)
 {
 	const struct conn_table *table = &engine->state.table;
@@ -148,9 +162,10 @@ void tape_state_save(struct tape_writer *writer, const struct engine *engine)
 	save_cgroups(writer, &engine->cgroups);
 	save_closed_ids(writer, &engine->closed_ids);
 	save_locals(writer, &engine->local_addresses);
+	save_nat(writer, &engine->nat);
 }
 
-uint64_t tape_state_bytes_max(uint32_t max_connections)
+uint64_t tape_state_bytes_max(uint32_t max_connections, uint32_t nat_max_entries)
 {
 	const uint64_t head = sizeof(struct tape_entry_head);
 	const uint64_t cgroups = (uint64_t)CGROUPS_SETS * CGROUPS_WAYS;
@@ -162,7 +177,8 @@ uint64_t tape_state_bytes_max(uint32_t max_connections)
 	       max_connections * (head + sizeof(struct tape_state_conn)) +
 	       cgroups * (head + sizeof(struct tape_state_cgroup)) +
 	       closed_ids * (head + sizeof(struct tape_state_closed_id)) +
-	       locals * (head + sizeof(struct tape_state_local));
+	       locals * (head + sizeof(struct tape_state_local)) +
+	       nat_max_entries * (head + sizeof(struct tape_state_nat));
 }
 
 void tape_state_loader_init(struct tape_state_loader *loader, struct engine *engine)
@@ -317,6 +333,18 @@ static const char *load_local(struct tape_state_loader *loader, const uint8_t *p
 	return NULL;
 }
 
+static const char *load_nat(struct tape_state_loader *loader, const uint8_t *payload)
+{
+	struct tape_state_nat nat;
+
+	memcpy(&nat, payload, sizeof(nat));
+	if (!nat_event_is_valid(&nat.event))
+		return "no translation can be this";
+	if (!nat_table_put(&loader->engine->nat, &nat.event, nat.destroyed_ns))
+		return "a translation has no place";
+	return NULL;
+}
+
 const char *tape_state_load(struct tape_state_loader *loader, const struct tape_entry *entry)
 {
 	if (entry->type == TAPE_STATE)
@@ -334,6 +362,8 @@ const char *tape_state_load(struct tape_state_loader *loader, const struct tape_
 		return load_closed_id(loader, entry->payload);
 	case TAPE_STATE_LOCAL:
 		return load_local(loader, entry->payload);
+	case TAPE_STATE_NAT:
+		return load_nat(loader, entry->payload);
 	default:
 		return "a part of the state that is not known here";
 	}

@@ -18,8 +18,8 @@
  */
 void tape_state_save(struct tape_writer *writer, const struct engine *engine);
 
-/* The most bytes that it writes for a table of so many connections. */
-uint64_t tape_state_bytes_max(uint32_t max_connections);
+/* The most bytes that it writes for tables of so many connections and translations. */
+uint64_t tape_state_bytes_max(uint32_t max_connections, uint32_t nat_max_entries);
 
 /* Fills a new engine from TAPE_STATE_* entries. */
 struct tape_state_loader {

@@ -21,6 +21,7 @@
 #define SOCKWARDEN_WORKER_TAPE_TAPE_H
 
 #include "proto/record.h"
+#include "worker/nat/message.h"
 
 #include <stdint.h>
 
@@ -41,6 +42,7 @@ enum tape_type {
 	TAPE_STATE_CGROUP = 5,	  /* struct tape_state_cgroup */
 	TAPE_STATE_CLOSED_ID = 6, /* struct tape_state_closed_id */
 	TAPE_STATE_LOCAL = 7,	  /* struct tape_state_local */
+	TAPE_STATE_NAT = 8,	  /* struct tape_state_nat, in the order of nat_table_next() */
 	TAPE_TICK = 16,		  /* struct tape_tick */
 	TAPE_CLOSE = 17,	  /* struct conn_record */
 	TAPE_PASS_BEGIN = 18,	  /* struct tape_pass_begin */
@@ -61,6 +63,7 @@ enum tape_type {
 	 * tapes that tests write: what clients are told has no influence on what is published.
 	 */
 	TAPE_ASK = 27,
+	TAPE_NAT = 28,	/* struct nat_event */
 	TAPE_END = 127, /* struct tape_end */
 };
 
@@ -177,6 +180,12 @@ struct tape_state_local {
 
 _Static_assert(sizeof(struct tape_state_closed_id) == 48, "no padding");
 _Static_assert(sizeof(struct tape_state_local) == 40, "no padding");
+struct tape_state_nat {
+	uint64_t destroyed_ns; /* 0: it lives */
+	struct nat_event event;
+};
+
+_Static_assert(sizeof(struct tape_state_nat) == 96, "no padding");
 _Static_assert(sizeof(struct tape_header) == 128, "no padding");
 _Static_assert(sizeof(struct tape_entry_head) == 8, "no padding");
 _Static_assert(sizeof(struct tape_state) == 80, "no padding");
