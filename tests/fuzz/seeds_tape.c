@@ -4,6 +4,7 @@
  * build because a tape carries the hash of the records' layout.
  */
 #include "tests/unit/example_conn.h"
+#include "tests/unit/example_nat.h"
 #include "tests/unit/example_tape.h"
 
 #include <stdio.h>
@@ -49,12 +50,24 @@ static void put_cgroup(struct example_tape *tape)
 	tape_put_time(&tape->writer, TAPE_CGROUPS_FILLED, 1);
 }
 
+static void put_translation(struct example_tape *tape)
+{
+	const struct nat_event event = example_nat_event(1);
+	struct conn_record record = example_record();
+
+	record.id = 77;
+	example_nat_ends(&record, &event, true);
+	tape_put(&tape->writer, TAPE_NAT, &event, sizeof(event));
+	tape_put(&tape->writer, TAPE_CLOSE, &record, sizeof(record));
+}
+
 /* One of each input. */
 static void put_inputs(struct example_tape *tape)
 {
 	tape_put_tick(&tape->writer, 2000000000, (struct clock_offsets){5, 6}, true);
 	put_record(tape, TAPE_CLOSE, 1);
 	put_cgroup(tape);
+	put_translation(tape);
 	for (unsigned pass = 0; pass < 6; pass++) {
 		tape_put_pass_begin(&tape->writer, 2000000000 + pass * 2000000000ULL, 7);
 		if (pass < 2)
@@ -70,6 +83,7 @@ static void put_inputs(struct example_tape *tape)
 static void put_state(struct example_tape *tape)
 {
 	const struct tape_state state = {.seq = 9, .pass = 3, .high = 3, .cgroups_filled = 1};
+	const struct tape_state_nat nat = {.destroyed_ns = 5, .event = example_nat_event(1)};
 	const uint32_t free_index = 1;
 
 	tape_put(&tape->writer, TAPE_STATE, &state, sizeof(state));
@@ -82,6 +96,7 @@ static void put_state(struct example_tape *tape)
 		tape_put(&tape->writer, TAPE_STATE_CONN, &conn, sizeof(conn));
 	}
 	tape_put(&tape->writer, TAPE_STATE_FREE, &free_index, sizeof(free_index));
+	tape_put(&tape->writer, TAPE_STATE_NAT, &nat, sizeof(nat));
 }
 
 int main(int argc, char **argv)
