@@ -107,6 +107,30 @@ static void take(struct told *told, const struct conn_view *view)
 		told->zero_live++;
 }
 
+Test(clients, a_closed_connection_keeps_the_translation_that_was_found_when_it_closed)
+{
+	const struct conn_nat nat = {{192, 0, 2, 1}, {10, 0, 0, 9}, 7000, 443};
+	const struct conn_record plain = make(8, 1);
+	struct conn_record record = make(7, 1);
+	struct conn_view view = example_view(&record), told;
+	struct client *client;
+
+	open_clients(2, 8);
+	cr_assert_eq(clients_begin(&clients, "a", 0, now_ns, &client), 0);
+	view.nat = &nat;
+	clients_close(&clients, &view, CONN_TABLE_NONE);
+	view = example_view(&plain);
+	clients_close(&clients, &view, CONN_TABLE_NONE);
+	cr_assert_eq(clients_begin(&clients, "a", 0, now_ns, &client), 0);
+	cr_assert(clients_closed_next(&clients, client, &told));
+	cr_assert_not_null(told.nat);
+	cr_expect_arr_eq((const char *)told.nat, (const char *)&nat, sizeof(nat));
+	clients_closed_told(client);
+	cr_assert(clients_closed_next(&clients, client, &told));
+	cr_expect_null(told.nat);
+	close_clients();
+}
+
 static void take_overflow(struct told *told, struct client *client)
 {
 	for (uint32_t i = 0; i < client->overflow.used; i++) {

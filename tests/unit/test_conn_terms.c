@@ -117,6 +117,21 @@ Test(conn_terms, knows_when_both_ends_are_this_host)
 	}
 }
 
+Test(conn_terms, of_a_translated_connection_it_counts_who_is_really_there)
+{
+	struct conn_record record = example_record();
+	struct conn_view view = example_view(&record);
+	struct conn_nat nat = {.local_ip = {10, 0, 0, 5}, .remote_ip = {127, 0, 0, 1}};
+
+	view.nat = &nat;
+	cr_expect(conn_is_intra_host(&view), "redirected to this host");
+	nat.remote_ip[0] = 10;
+	cr_expect_not(conn_is_intra_host(&view));
+	/* A client that reaches a server through its own host's address. */
+	memcpy(record.remote_ip, record.local_ip, 16);
+	cr_expect_not(conn_is_intra_host(&view));
+}
+
 Test(conn_terms, takes_a_delta_since_what_was_published_and_never_a_negative_one)
 {
 	struct conn_record record = example_record();
