@@ -345,12 +345,12 @@ def test_the_command_shows_and_filters_by_it(world):
 
 def test_a_client_that_asks_is_told_it_too(world):
     """Of a closed connection what was known when it closed, though the translation is over since."""
-    def ask(ack=0):
-        return world.tracer.query({"op": "connections", "client": "nat", "ack": ack})
+    def ask(**ack):
+        return world.tracer.query({"op": "connections", "client": "nat", **ack})
     first = ask()
     client, server, _ = exchange(world.tracer, world.gateway, SERVER[4], SERVICE)
     conntrack_lines(world.gateway.box, "-F")
-    told = {c["id"]: c for c in ask(first["batch"])["connections"]}
+    told = {c["id"]: c for c in ask(ack=first["batch"])["connections"]}
     assert told[client["id"]]["nat"] == client["nat"] and client["nat"]
     assert told[server["id"]]["nat"] == server["nat"]
     assert world.tracer.query({"op": "unregister", "client": "nat"})["ok"]
