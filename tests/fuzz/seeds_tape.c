@@ -116,7 +116,8 @@ int main(int argc, char **argv)
 	put_state(&rest);
 	put_inputs(&rest);
 	result |= write_seed(argv[1], "state", 1, &rest);
-	example_tape_begin(&whole, "{\"state\":{\"max_connections\":64}}");
+	example_tape_begin(&whole, "{\"state\":{\"max_connections\":64,\"max_clients\":1},"
+				   "\"nat\":{\"max_entries\":64}}");
 	put_inputs(&whole);
 	result |= write_seed(argv[1], "whole", 2, &whole);
 	return result == 0 ? 0 : 1;
