@@ -17,6 +17,7 @@
 	X("intake", "what is read from rings")      \
 	X("bpf", "the programs in the kernel")      \
 	X("udp", "UDP's flows")                     \
+	X("nat", "translations of addresses")       \
 	X("snapshot", "snapshots of what lives")    \
 	X("publish", "messages and who subscribes") \
 	X("query", "requests")                      \
