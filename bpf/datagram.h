@@ -10,7 +10,8 @@
 
 static __always_inline bool DATAGRAM(sock_is_udp)(const struct sock *sk)
 {
-	return sk && GET(sk, sk_protocol) == IPPROTO_UDP; /* not UDP-Lite's 136 */
+	/* Not UDP-Lite's 136, nor a raw socket that makes its UDP headers itself. */
+	return sk && GET(sk, sk_protocol) == IPPROTO_UDP && GET(sk, sk_type) == SOCK_DGRAM;
 }
 
 static __always_inline u32 DATAGRAM(sock_netns)(const struct sock *sk)
@@ -36,35 +37,58 @@ static __always_inline u32 DATAGRAM(packets)(const struct sk_buff *skb, u64 payl
 static __always_inline long DATAGRAM(read_ends)(struct flow_key *key, const struct sk_buff *skb,
 						bool is_ipv6, bool source_is_local)
 {
-	const void *network = GET(skb, head) + GET(skb, network_header);
-	const void *transport = GET(skb, head) + GET(skb, transport_header);
+	const u32 network_at = GET(skb, network_header), transport_at = GET(skb, transport_header);
+	const void *network = GET(skb, head) + network_at;
 	u64 *source = source_is_local ? key->local : key->remote;
 	u64 *destination = source_is_local ? key->remote : key->local;
-	u16 ports[2];
+	u32 header_bytes, ports;
 	long error;
 
+	/* The ports stand behind the addresses, but for options and extension headers. */
 	if (is_ipv6) {
-		u64 addresses[4];
+		struct {
+			u64 addresses[4];
+			u32 ports;
+		} ends;
 
-		error = bpf_probe_read_kernel(addresses, sizeof(addresses), network + 8);
-		source[0] = addresses[0];
-		source[1] = addresses[1];
-		destination[0] = addresses[2];
-		destination[1] = addresses[3];
+		header_bytes = 40;
+		error = bpf_probe_read_kernel(&ends, 36, network + 8);
+		source[0] = ends.addresses[0];
+		source[1] = ends.addresses[1];
+		destination[0] = ends.addresses[2];
+		destination[1] = ends.addresses[3];
+		ports = ends.ports;
 	} else {
-		u32 addresses[2];
+		u32 ends[3];
 
-		error = bpf_probe_read_kernel(addresses, sizeof(addresses), network + 12);
-		source[0] = addresses[0];
+		header_bytes = 20;
+		error = bpf_probe_read_kernel(ends, sizeof(ends), network + 12);
+		source[0] = ends[0];
 		source[1] = 0;
-		destination[0] = addresses[1];
+		destination[0] = ends[1];
 		destination[1] = 0;
+		ports = ends[2];
 	}
-	error |= bpf_probe_read_kernel(ports, sizeof(ports), transport);
-	key->local_port = bpf_ntohs(ports[source_is_local ? 0 : 1]);
-	key->remote_port = bpf_ntohs(ports[source_is_local ? 1 : 0]);
+	if (transport_at - network_at != header_bytes)
+		error |= bpf_probe_read_kernel(&ports, sizeof(ports),
+					       GET(skb, head) + transport_at);
+	ports = bpf_ntohl(ports); /* the source's in the upper half */
+	key->local_port = source_is_local ? ports >> 16 : ports;
+	key->remote_port = source_is_local ? ports : ports >> 16;
 	key->family = is_ipv6 ? RECORD_FAMILY_IPV6 : RECORD_FAMILY_IPV4;
 	return error;
+}
+
+static __always_inline void DATAGRAM(count)(void *ctx, const struct sock *sk,
+					    struct datagram *datagram)
+{
+	struct facts *facts;
+
+	datagram->socket = SOCKET_KEY(sk);
+	facts = udp_facts_make(datagram->socket);
+	if (facts && !facts->SOCKET_NETNS)
+		facts->SOCKET_NETNS = DATAGRAM(sock_netns)(sk);
+	flow_update(ctx, datagram, facts);
 }
 
 /* A datagram that UDP hands to IP, headers and all. */
@@ -77,17 +101,16 @@ static __always_inline int DATAGRAM(on_sent)(void *ctx, const struct sk_buff *sk
 	if (!DATAGRAM(sock_is_udp)(sk) || DATAGRAM(read_ends)(&datagram.key, skb, is_ipv6, true))
 		return 0;
 	headers = GET(skb, head) + GET(skb, transport_header) + UDP_HEADER_BYTES - GET(skb, data);
-	datagram.socket = SOCKET_KEY(sk);
 	datagram.bytes = GET(skb, len) - headers;
 	datagram.packets = DATAGRAM(packets)(skb, datagram.bytes);
-	datagram.netns = DATAGRAM(sock_netns)(sk);
-	flow_update(ctx, &datagram);
+	DATAGRAM(count)(ctx, sk, &datagram);
 	return 0;
 }
 
 /*
  * A datagram that a reader has taken out of the socket's queue; its headers were pulled, but still stand
- * before it. length is negative where it was only looked at (MSG_PEEK).
+ * before it. length is negative where it was only looked at (MSG_PEEK). Where nothing was copied
+ * it is 0 in any case; what was only looked at is then told by the queue, which has it too.
  */
 static __always_inline int DATAGRAM(on_received)(void *ctx, const struct sock *sk,
 						 const struct sk_buff *skb, int length)
@@ -95,16 +118,15 @@ static __always_inline int DATAGRAM(on_received)(void *ctx, const struct sock *s
 	struct datagram datagram = {.direction = RECORD_DIRECTION_INCOMING, .by_process = true};
 	bool is_ipv6;
 
-	if (length < 0 || !DATAGRAM(sock_is_udp)(sk))
+	if (length < 0 || (length == 0 && GET(skb, users.refs.counter) > 1) ||
+	    !DATAGRAM(sock_is_udp)(sk))
 		return 0;
 	is_ipv6 = GET(skb, protocol) == bpf_htons(ETH_P_IPV6);
 	if (DATAGRAM(read_ends)(&datagram.key, skb, is_ipv6, false))
 		return 0;
-	datagram.socket = SOCKET_KEY(sk);
 	datagram.bytes = GET(skb, len);
 	datagram.packets = DATAGRAM(packets)(skb, datagram.bytes);
-	datagram.netns = DATAGRAM(sock_netns)(sk);
-	flow_update(ctx, &datagram);
+	DATAGRAM(count)(ctx, sk, &datagram);
 	return 0;
 }
 

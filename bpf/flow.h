@@ -7,9 +7,9 @@
  * What all flows of a socket share are the socket's facts (bpf/fact_table.h, phase FACTS_UDP), found
  * by the socket's cookie or, where a hook cannot ask for that, its address. Flows themselves are
  * kept in a table of sets in plain arrays: a set is one or two cache lines of tags, and its lock. A flow
- * that finds its set full goes to the set's neighbour; when that is full too its oldest flow is
- * ended to make room. Before 5.12, without exchanging atomics, flows are in a hash, and what finds
- * it full is counted in the overflow.
+ * that finds its set full goes to the set's neighbour; when that is full too, that one's flow that
+ * was silent for the longest time is ended to make room. Before 5.12, without exchanging atomics,
+ * flows are in a hash, and what finds it full is counted in the overflow.
  */
 #ifndef SOCKWARDEN_BPF_FLOW_H
 #define SOCKWARDEN_BPF_FLOW_H
@@ -19,7 +19,7 @@
 #include "bpf/process.h"
 
 struct flow_key {
-	u64 socket; /* facts.id of the socket that has it; 0: free */
+	u64 socket; /* facts.id of the socket that has it, never 0 */
 	u64 local[2];
 	u64 remote[2]; /* as in records: IPv4 is the first four bytes */
 	u16 local_port;
@@ -47,6 +47,17 @@ struct flow {
 
 #define FLOW_TURNS_ASSURED 3
 
+/*
+ * The facts of a UDP socket. Some have another meaning there: a UDP socket shakes no hands, and is
+ * not opened but used.
+ */
+#define LAST_FLOW handshake_us /* the place of its last flow, and one */
+#define HAS_OTHERS fin_sent    /* it may have other flows than that */
+#define SOCKET_NETNS opened_ns /* inode of its network namespace; 0: not looked up yet */
+
+/* Sockets are known by address, not by cookie: set by the loader where a hook cannot ask for that. */
+const volatile bool sockets_by_address SEC(".rodata.sockets") = false;
+
 _Static_assert(sizeof(struct flow_key) == 48, "struct flow_key");
 _Static_assert(sizeof(struct flow) == 152, "struct flow");
 
@@ -56,7 +67,6 @@ struct datagram {
 	u64 socket;	     /* its facts' key: cookie or address */
 	u64 bytes;	     /* payload */
 	u32 packets;	     /* more than one where segmentation is offloaded */
-	u32 netns;
 	u8 direction;
 	bool by_process; /* the running task sends or reads it */
 };
@@ -228,7 +238,7 @@ static __always_inline void flow_take_process(struct flow *flow, struct facts *f
 	flow->pid_source = RECORD_PID_TRAFFIC;
 }
 
-/* A flow's first moment; its counters are zero. */
+/* A flow's first moment; its counters are zero. Who finds a place for it counts it as opened. */
 static __always_inline void flow_begin(struct flow *flow, const struct datagram *datagram,
 				       struct facts *facts)
 {
@@ -239,7 +249,7 @@ static __always_inline void flow_begin(struct flow *flow, const struct datagram 
 	flow->recv_bytes = 0;
 	flow->sent_packets = 0;
 	flow->recv_packets = 0;
-	flow->netns = datagram->netns;
+	flow->netns = facts->SOCKET_NETNS;
 	flow->direction = datagram->direction;
 	flow->last = 0;
 	flow->turns = 0;
@@ -247,7 +257,6 @@ static __always_inline void flow_begin(struct flow *flow, const struct datagram 
 	flow->process = facts->process;
 	if (datagram->by_process)
 		flow_take_process(flow, facts);
-	COUNT(opened);
 }
 
 /* Adds a datagram to a flow that is locked, or on old kernels cannot be. */
@@ -284,13 +293,6 @@ static __always_inline void flow_overflow(const struct datagram *datagram)
 	}
 }
 
-/*
- * The facts of a UDP socket. handshake_us is the place of its last flow and one, fin_sent whether it
- * has others: a UDP socket shakes no hands.
- */
-#define LAST_FLOW handshake_us
-#define HAS_OTHERS fin_sent
-
 static __always_inline struct facts *udp_facts_get(u64 socket)
 {
 	struct facts *facts = facts_get((const struct sock *)socket);
@@ -298,15 +300,27 @@ static __always_inline struct facts *udp_facts_get(u64 socket)
 	return facts && facts->phase == FACTS_UDP ? facts : NULL;
 }
 
+/*
+ * Two threads may use a new socket at the same moment, so both must come to the same number: that is
+ * the cookie, or of an address what the first one has put there.
+ */
 static __always_inline struct facts *udp_facts_make(u64 socket)
 {
 	struct facts *facts = facts_make((const struct sock *)socket);
 
 	if (!facts || facts->phase == FACTS_UDP)
 		return facts;
+	/* Left behind by a TCP socket that had this address. */
+	if (facts->phase != FACTS_NEW)
+		__builtin_memset(facts, 0, sizeof(*facts));
+#ifdef CONN_OLD_KERNEL
 	facts->id = flow_number();
-	facts->opened_ns = 0;
-	facts->word = 0;
+#else
+	if (sockets_by_address)
+		__sync_val_compare_and_swap(&facts->id, 0, flow_number());
+	else
+		facts->id = socket;
+#endif
 	facts->phase = FACTS_UDP;
 	return facts;
 }

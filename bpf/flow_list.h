@@ -98,12 +98,14 @@ static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool o
 	index = *found;
 	set = bpf_map_lookup_elem(&flow_sets, &index);
 	/* Who cannot have it now finds the set in the next pass. */
-	if (!set || !flow_set_lock(set))
+	if (!set || flow_set_lock(set))
 		return 0;
+	STORE_AFTER(set->ending, 1);
 	for (u32 way = 0; way < FLOW_WAYS; way++) {
 		if (set->tags[way])
 			flow_walk_way(place, set, index, way, only_ends);
 	}
+	STORE_AFTER(set->ending, 0);
 	lock_release(&set->busy);
 	return 0;
 }
@@ -139,14 +141,15 @@ int seed_udp(struct bpf_iter__task_file *ctx)
 	if (!socket)
 		return 0;
 	sk = READ(socket, sk);
-	if (!sk || READ(sk, sk_protocol) != IPPROTO_UDP)
+	if (!sk || READ(sk, sk_protocol) != IPPROTO_UDP || READ(sk, sk_type) != SOCK_DGRAM)
 		return 0;
 #ifdef CONN_OLD_KERNEL
-	key = (u64)sk;
+	/* A cookie cannot be asked for here; it is there if somebody else has. */
+	key = sockets_by_address ? (u64)sk : READ(sk, __sk_common.skc_cookie.counter);
 #else
 	key = sockets_by_address ? (u64)sk : bpf_get_socket_cookie(sk);
 #endif
-	facts = udp_facts_make(key);
+	facts = key ? udp_facts_make(key) : NULL;
 	if (!facts || facts->pid_source != RECORD_PID_NONE)
 		return 0;
 	process_of(&facts->process, task);

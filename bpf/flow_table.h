@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
  * Where flows are kept, and the one function that updates them: flow_update() for a datagram,
- * flow_release() for the end of a socket. bpf/flow.h says what a flow is.
+ * flow_release() for the end of a socket. bpf/flow.h says what a flow is. The socket's facts are the
+ * caller's to get; NULL: there was no room for them.
  */
 #ifndef SOCKWARDEN_BPF_FLOW_TABLE_H
 #define SOCKWARDEN_BPF_FLOW_TABLE_H
 
 #include "bpf/flow.h"
+
+#include <asm/errno.h>
 
 #ifdef CONN_OLD_KERNEL
 
@@ -19,31 +22,32 @@ struct {
 	__type(value, struct flow);
 } flows SEC(".maps");
 
-/* A flow is too large for the stack. */
+/* A flow is too large for the stack. One for each direction: what arrives may interrupt what is sent. */
 struct {
 	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
+	__uint(max_entries, 3);
 	__type(key, u32);
 	__type(value, struct flow);
 } new_flow SEC(".maps");
 
 static __always_inline struct flow *flow_make(const struct datagram *datagram, struct facts *facts)
 {
-	u32 zero = 0;
-	struct flow *flow = bpf_map_lookup_elem(&new_flow, &zero);
+	u32 direction = datagram->direction;
+	struct flow *flow = bpf_map_lookup_elem(&new_flow, &direction);
 
 	if (!flow)
 		return NULL;
 	flow->key = datagram->key;
 	flow_begin(flow, datagram, facts);
-	bpf_map_update_elem(&flows, &datagram->key, flow, BPF_NOEXIST);
+	/* Where the other CPU was first it is found below. */
+	if (bpf_map_update_elem(&flows, &datagram->key, flow, BPF_NOEXIST) == 0)
+		COUNT(opened);
 	facts->HAS_OTHERS = true;
 	return bpf_map_lookup_elem(&flows, &datagram->key);
 }
 
-static __always_inline void flow_update(void *ctx, struct datagram *datagram)
+static __always_inline void flow_update(void *ctx, struct datagram *datagram, struct facts *facts)
 {
-	struct facts *facts = udp_facts_make(datagram->socket);
 	u64 now_ns = bpf_ktime_get_ns();
 	struct flow *flow;
 
@@ -63,6 +67,7 @@ static __always_inline void flow_update(void *ctx, struct datagram *datagram)
 	} else if (flow_is_idle(flow, now_ns)) {
 		flow_emit(ctx, flow, RECORD_END_IDLE);
 		flow_begin(flow, datagram, facts);
+		COUNT(opened);
 	}
 	if (flow->pid_source != RECORD_PID_TRAFFIC && datagram->by_process)
 		flow_take_process(flow, facts);
@@ -92,9 +97,10 @@ static __always_inline void flow_release(void *ctx, u64 socket, bool by_process)
 struct flow_set {
 	u32 tags[FLOW_WAYS];   /* of the flows' hashes; 0: free */
 	u32 stamps[FLOW_WAYS]; /* time of the last datagram in about ms, to find the oldest */
-	u64 busy;
-	u32 displaced; /* not 0: flows of this set may be in its neighbour */
-	u32 way;       /* where who has the lock keeps a number from the verifier */
+	u64 busy;	       /* the lock: its owner's CPU and one, or 0 */
+	u16 displaced;	       /* not 0: flows of this set may be in its neighbour */
+	u16 ending;	       /* not 0: who has the lock is ending one of its flows */
+	u32 way;	       /* where who has the lock keeps a number from the verifier */
 };
 
 /* Mappable for the sake of their alignment; nobody gets their descriptors. */
@@ -152,13 +158,23 @@ static __always_inline u32 flow_neighbour(u32 set, u32 tag)
 	return set ^ ((tag & (FLOW_SETS - 1)) | 1);
 }
 
-static __always_inline bool flow_set_lock(struct flow_set *set)
+/*
+ * Takes the lock; -EBUSY if another CPU did not give it back in time, -EDEADLK if it is held by what
+ * we have interrupted on this one.
+ */
+static __always_inline long flow_set_lock(struct flow_set *set)
 {
+	const u64 own = bpf_get_smp_processor_id() + 1;
+
 	for (u32 i = 0; i < FLOW_LOCK_TRIES; i++) {
-		if (lock_try(&set->busy))
-			return true;
+		u64 owner = __sync_val_compare_and_swap(&set->busy, 0, own);
+
+		if (!owner)
+			return 0;
+		if (owner == own)
+			return -EDEADLK;
 	}
-	return false;
+	return -EBUSY;
 }
 
 /* Without a branch for each part: the verifier follows all of them. */
@@ -221,6 +237,17 @@ static __always_inline u32 flow_oldest_way(const struct flow_set *set, u32 now)
 	return oldest;
 }
 
+/*
+ * Makes the last record of a flow. Nobody may add to it from here on, until it has begun anew or its
+ * place is free: then ending becomes 0 again.
+ */
+static __always_inline void flow_set_end(void *ctx, struct flow_set *set, const struct flow *flow,
+					 u32 end)
+{
+	STORE_AFTER(set->ending, 1);
+	flow_emit(ctx, flow, end);
+}
+
 /* Adds the datagram to the flow that has this way of a set that is locked. */
 static __always_inline void flow_touch(void *ctx, struct flow_set *set, u32 index, u32 way,
 				       const struct datagram *datagram, struct facts *facts,
@@ -231,8 +258,10 @@ static __always_inline void flow_touch(void *ctx, struct flow_set *set, u32 inde
 	if (!flow)
 		return;
 	if (flow_is_idle(flow, now_ns)) {
-		flow_emit(ctx, flow, RECORD_END_IDLE);
+		flow_set_end(ctx, set, flow, RECORD_END_IDLE);
 		flow_begin(flow, datagram, facts);
+		COUNT(opened);
+		set->ending = 0;
 	}
 	if (flow->pid_source != RECORD_PID_TRAFFIC && datagram->by_process)
 		flow_take_process(flow, facts);
@@ -253,11 +282,29 @@ static __always_inline void flow_put(struct flow_set *set, u32 index, u32 way, u
 	flow->key = datagram->key;
 	flow_begin(flow, datagram, facts);
 	flow_add(flow, datagram, now_ns);
+	COUNT(opened);
 	set->stamps[way & (FLOW_WAYS - 1)] = flow_stamp(now_ns);
-	set->tags[way & (FLOW_WAYS - 1)] = tag;
+	STORE_AFTER(set->tags[way & (FLOW_WAYS - 1)], tag);
+	STORE_AFTER(set->ending, 0);
 	if (facts->LAST_FLOW)
 		facts->HAS_OTHERS = true;
 	facts->LAST_FLOW = index * FLOW_WAYS + way + 1;
+}
+
+/*
+ * Adds the datagram to its flow in a set that is locked by what we have interrupted: its owner does
+ * nothing until we are done, and what it may be in the middle of is adding, too.
+ */
+static __always_inline void flow_add_nested(const struct flow_set *set, u32 index, u32 tag,
+					    const struct datagram *datagram, u64 now_ns)
+{
+	u32 way = set->ending ? FLOW_WAYS : flow_find(set, index, tag, &datagram->key);
+	struct flow *flow = way < FLOW_WAYS ? flow_at(index, way) : NULL;
+
+	if (flow)
+		flow_add(flow, datagram, now_ns);
+	else
+		flow_overflow(datagram);
 }
 
 /* Adds the datagram to its flow in this set; false if the set has not got it, nor room for it. */
@@ -267,12 +314,17 @@ static __always_inline bool flow_update_in(void *ctx, u32 index, u32 tag, bool e
 {
 	struct flow_set *set = bpf_map_lookup_elem(&flow_sets, &index);
 	bool done = true;
+	long error;
 	u32 way;
 
 	if (!set)
 		return false;
-	if (!flow_set_lock(set)) {
-		flow_overflow(datagram);
+	error = flow_set_lock(set);
+	if (error) {
+		if (error == -EDEADLK)
+			flow_add_nested(set, index, tag, datagram, now_ns);
+		else
+			flow_overflow(datagram);
 		return true;
 	}
 	way = flow_forget(set, flow_find(set, index, tag, &datagram->key));
@@ -286,10 +338,10 @@ static __always_inline bool flow_update_in(void *ctx, u32 index, u32 tag, bool e
 
 		way = flow_forget(set, flow_oldest_way(set, flow_stamp(now_ns)));
 		flow = flow_at(index, way);
-		if (flow) {
-			flow_emit(ctx, flow,
-				  flow_is_idle(flow, now_ns) ? RECORD_END_IDLE
-							     : RECORD_END_EVICTED);
+		if (flow && flow_is_idle(flow, now_ns)) {
+			flow_set_end(ctx, set, flow, RECORD_END_IDLE);
+		} else if (flow) {
+			flow_set_end(ctx, set, flow, RECORD_END_EVICTED);
 			COUNT(evicted);
 		}
 	}
@@ -316,9 +368,8 @@ static __always_inline bool flow_is_displaced(u32 index, u32 tag, const struct f
 	return set && flow_find(set, neighbour, tag, key) < FLOW_WAYS;
 }
 
-static __always_inline void flow_update(void *ctx, struct datagram *datagram)
+static __always_inline void flow_update(void *ctx, struct datagram *datagram, struct facts *facts)
 {
-	struct facts *facts = udp_facts_make(datagram->socket);
 	u64 now_ns = bpf_ktime_get_ns();
 	u32 tag, index;
 
@@ -345,7 +396,7 @@ static __always_inline void flow_end_at(void *ctx, u32 place, struct facts *fact
 
 	if (!set || !flow)
 		return;
-	if (!flow_set_lock(set)) {
+	if (flow_set_lock(set)) {
 		COUNT(orphaned);
 		return;
 	}
@@ -354,9 +405,10 @@ static __always_inline void flow_end_at(void *ctx, u32 place, struct facts *fact
 			process_of_current(&flow->process);
 			flow->pid_source = RECORD_PID_CLOSE;
 		}
-		flow_emit(ctx, flow, RECORD_END_RELEASED);
+		flow_set_end(ctx, set, flow, RECORD_END_RELEASED);
 		flow->key.socket = 0;
-		set->tags[way] = 0;
+		STORE_AFTER(set->tags[way], 0);
+		STORE_AFTER(set->ending, 0);
 	}
 	lock_release(&set->busy);
 }

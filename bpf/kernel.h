@@ -34,6 +34,7 @@ typedef __s64 s64;
 #define ETH_P_IPV6 0x86dd
 #define IPPROTO_TCP 6
 #define IPPROTO_UDP 17
+#define SOCK_DGRAM 2
 #define S_IFMT 0170000
 #define S_IFSOCK 0140000
 #define SOCKFS_MAGIC 0x534f434b
@@ -117,6 +118,7 @@ struct sock {
 	struct sock_common __sk_common;
 	socket_lock_t sk_lock;
 	int sk_err;
+	u16 sk_type;
 	u16 sk_protocol;
 };
 
@@ -224,6 +226,7 @@ struct sk_buff {
 	unsigned int end; /* an offset from head, as everywhere on 64 bits */
 	unsigned char *head;
 	unsigned char *data;
+	refcount_t users;
 };
 
 struct skb_shared_info {

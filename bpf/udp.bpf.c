@@ -26,9 +26,6 @@
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-/* Sockets are known by address, not by cookie; set by the loader with the kprobes. */
-const volatile bool sockets_by_address SEC(".rodata.sockets") = false;
-
 #define UDP_HEADER_BYTES 8
 
 #ifdef CONN_OLD_KERNEL

@@ -19,7 +19,21 @@
 /* RFC 8200 4: headers that may stand before UDP's. */
 #define NEXT_HOP_BY_HOP 0
 #define NEXT_ROUTING 43
+#define NEXT_FRAGMENT 44 /* of what is one fragment alone (RFC 6946); others were put together */
 #define NEXT_DESTINATION 60
+
+/*
+ * Cookies of sockets that were closed just now. One that is closed may still be given a datagram, which
+ * must not make it known again: nobody would forget it then.
+ */
+#define GONE_SOCKETS 4096
+
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, GONE_SOCKETS);
+	__type(key, u32);
+	__type(value, u64);
+} gone_sockets SEC(".maps");
 
 /* Where UDP's header is, or 0 for what is not UDP. */
 static __always_inline u32 udp_offset_ipv4(struct __sk_buff *skb)
@@ -49,12 +63,14 @@ static __always_inline u32 udp_offset_ipv6(struct __sk_buff *skb)
 	for (u32 i = 0; i < IPV6_EXTENSIONS_MAX; i++) {
 		if (next == IPPROTO_UDP)
 			return offset;
-		if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_DESTINATION)
+		if (next != NEXT_HOP_BY_HOP && next != NEXT_ROUTING && next != NEXT_FRAGMENT &&
+		    next != NEXT_DESTINATION)
 			return 0;
 		if (bpf_skb_load_bytes(skb, offset, extension, sizeof(extension)))
 			return 0;
+		/* A fragment header has no length: the byte is reserved there. */
+		offset += next == NEXT_FRAGMENT ? 8 : (extension[1] + 1) * 8;
 		next = extension[0];
-		offset += (extension[1] + 1) * 8;
 	}
 	return 0;
 }
@@ -81,16 +97,59 @@ static __always_inline long udp_read_ends(struct __sk_buff *skb, struct flow_key
 	return error;
 }
 
-/* The inode of the socket's namespace. Its address is read as a number: it is not to be followed here. */
-static __always_inline u32 skb_netns(struct __sk_buff *skb)
+static __always_inline bool socket_is_gone(u64 cookie)
 {
-	struct bpf_sock *known = skb->sk;
-	const struct sock *sk = NULL;
+	u32 slot = cookie % GONE_SOCKETS;
+	const u64 *gone = bpf_map_lookup_elem(&gone_sockets, &slot);
 
-	if (!known)
-		return 0;
-	bpf_probe_read_kernel(&sk, sizeof(sk), &known);
-	return BPF_CORE_READ(sk, __sk_common.skc_net.net, ns.inum);
+	return gone && *(volatile const u64 *)gone == cookie;
+}
+
+static __always_inline void socket_note_gone(u64 cookie)
+{
+	u32 slot = cookie % GONE_SOCKETS;
+	u64 *gone = bpf_map_lookup_elem(&gone_sockets, &slot);
+
+	/* A full barrier: who makes facts afterwards sees it, and who made them before is seen. */
+	if (gone)
+#ifdef CONN_OLD_KERNEL
+		STORE_AFTER(*gone, cookie);
+#else
+		__sync_lock_test_and_set(gone, cookie);
+#endif
+}
+
+/*
+ * The facts of the socket that sends or is to have the datagram. NULL, and *is_udp false: it is no
+ * UDP socket, but one that makes its own headers, or one whose packets were wrapped into UDP; or
+ * it was closed, and nobody will read the datagram.
+ */
+static __always_inline struct facts *skb_facts(struct __sk_buff *skb, u64 cookie, bool *is_udp)
+{
+	struct facts *facts = udp_facts_get(cookie);
+	const struct sock *address = NULL;
+	struct bpf_sock *known, *full;
+
+	*is_udp = true;
+	if (facts && facts->SOCKET_NETNS)
+		return facts;
+	known = skb->sk;
+	full = known ? bpf_sk_fullsock(known) : NULL;
+	*is_udp = full && full->type == SOCK_DGRAM && full->protocol == IPPROTO_UDP &&
+		  !socket_is_gone(cookie);
+	if (!*is_udp)
+		return NULL;
+	facts = udp_facts_make(cookie);
+	if (facts && socket_is_gone(cookie)) {
+		facts_drop((const struct sock *)cookie);
+		*is_udp = false;
+		return NULL;
+	}
+	/* Its address is read as a number: it is not to be followed here. */
+	bpf_probe_read_kernel(&address, sizeof(address), &known);
+	if (facts)
+		facts->SOCKET_NETNS = BPF_CORE_READ(address, __sk_common.skc_net.net, ns.inum);
+	return facts;
 }
 
 static __always_inline int on_skb(struct __sk_buff *skb, u8 direction)
@@ -99,6 +158,8 @@ static __always_inline int on_skb(struct __sk_buff *skb, u8 direction)
 	bool is_ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
 	struct datagram datagram = {.direction = direction, .by_process = is_sent};
 	u32 offset = is_ipv6 ? udp_offset_ipv6(skb) : udp_offset_ipv4(skb);
+	struct facts *facts;
+	bool is_udp;
 
 	if (!offset || udp_read_ends(skb, &datagram.key, offset, is_ipv6, is_sent))
 		return 1;
@@ -109,8 +170,9 @@ static __always_inline int on_skb(struct __sk_buff *skb, u8 direction)
 	datagram.packets = 1;
 	if (skb->gso_size)
 		datagram.packets = (datagram.bytes + skb->gso_size - 1) / skb->gso_size;
-	datagram.netns = skb_netns(skb);
-	flow_update(skb, &datagram);
+	facts = skb_facts(skb, datagram.socket, &is_udp);
+	if (is_udp)
+		flow_update(skb, &datagram, facts);
 	return 1; /* it may pass */
 }
 
@@ -131,7 +193,7 @@ static __always_inline int on_bound(struct bpf_sock *ctx)
 {
 	struct facts *facts;
 
-	if (ctx->protocol != IPPROTO_UDP)
+	if (ctx->protocol != IPPROTO_UDP || ctx->type != SOCK_DGRAM)
 		return 1;
 	facts = udp_facts_make(bpf_get_socket_cookie(ctx));
 	if (facts && facts->pid_source == RECORD_PID_NONE) {
@@ -156,8 +218,13 @@ int socket_bound6(struct bpf_sock *ctx)
 SEC("cgroup/sock_release")
 int socket_gone(struct bpf_sock *ctx)
 {
-	if (ctx->protocol == IPPROTO_UDP)
-		flow_release(ctx, bpf_get_socket_cookie(ctx), true);
+	u64 cookie;
+
+	if (ctx->protocol != IPPROTO_UDP || ctx->type != SOCK_DGRAM)
+		return 1;
+	cookie = bpf_get_socket_cookie(ctx);
+	socket_note_gone(cookie);
+	flow_release(ctx, cookie, true);
 	return 1;
 }
 

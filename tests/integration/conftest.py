@@ -9,7 +9,7 @@ import re
 
 import pytest
 
-from harness import daemons
+from harness import daemons, udp
 from harness.netns import Netns
 
 
@@ -65,6 +65,32 @@ def own_tracer(tmp_path):
         tracer.close()
 
 
+@pytest.fixture(scope="module", params=udp.HOOKS)
+def shared_udp_tracer(request, tmp_path_factory):
+    """Daemons that see UDP by one hook; where the kernel refuses it, its tests are skipped."""
+    tracer = daemons.Tracer(tmp_path_factory.mktemp("shared-udp"),
+                            privd_options=udp.HOOKS[request.param])
+    try:
+        tracer.start_privd()
+        refused = tracer.privd.lines("UDP is not traced")
+        if refused:
+            pytest.skip(f"this kernel has no {request.param} for UDP: {refused[0].split(': ')[-1].split(';')[0]}")
+        tracer.start_worker()
+        yield tracer.listen()
+    finally:
+        tracer.close()
+
+
+@pytest.fixture
+def udp_tracer(shared_udp_tracer):
+    """The same, looked at again after each test: nothing lost, and the books balance."""
+    tracer = shared_udp_tracer
+    yield tracer
+    udp.check_books(tracer)
+    assert not tracer.events.duplicates(), "published as closed twice"
+    assert not tracer.events.holes(), "messages are missing by their seq"
+
+
 @pytest.fixture(scope="session")
 def box():
     """A namespace for traffic over its loopback."""
@@ -85,10 +111,13 @@ def pytest_terminal_summary(terminalreporter):
     """One line that tests/run.sh and the virtual machines read, and every skip with its reason."""
     stats = terminalreporter.stats
     count = {kind: len(stats.get(kind, ())) for kind in ("passed", "failed", "error", "skipped")}
+    reasons = {}
     for report in stats.get("skipped", ()):
         reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else str(report.longrepr)
-        terminalreporter.write_line(
-            f"SKIP {report.nodeid}: {re.sub(r'^Skipped: ', '', reason)}")
+        reasons.setdefault(re.sub(r"^Skipped: ", "", reason), []).append(report.nodeid)
+    for reason, tests in reasons.items():
+        more = f" and {len(tests) - 1} more" if len(tests) > 1 else ""
+        terminalreporter.write_line(f"SKIP {tests[0]}{more}: {reason}")
     terminalreporter.write_line(
         f"integration: {count['passed']} passed, {count['failed'] + count['error']} failed, "
         f"{count['skipped']} skipped")

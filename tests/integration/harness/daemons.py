@@ -177,6 +177,10 @@ class Tracer:
     def start(self):
         self.start_privd()
         self.start_worker()
+        return self.listen()
+
+    def listen(self):
+        """Connects the subscriber whose messages are in events."""
         self.events = self.subscribe()
         # meta.v1 is published when a subscriber joins, so it shows that messages arrive.
         self.events.wait(lambda: self.events.topic("meta.v1"), 10, "first meta.v1")

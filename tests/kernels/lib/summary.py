@@ -3,7 +3,7 @@
 
 usage: summary.py RELEASE LOGS
 
-    kernel 6.1.0-56-cloud-amd64: 21 passed, 0 failed, 1 skipped (accept: fexit) in 95 s
+    kernel 6.1.0-56-cloud-amd64: 21 passed, 0 failed, 1 skipped (accept: fexit, facts: table, udp: fentry) in 95 s
 
 Below it, what failed and what was skipped with its reason. Exits 1 where a test failed, where none
 ran, or where pytest itself did not end well.
