@@ -232,54 +232,73 @@ def test_a_lone_fragment_is_a_datagram(udp_tracer, netns):
     assert not live(udp_tracer, first)
 
 
-def member(namespace, group, port):
-    """A socket that has joined a multicast group at the loopback."""
+def wait_up(namespace, device):
+    """What is sent before the kernel has noticed that a device is up goes nowhere."""
+    wait_until(lambda: "state UP" in namespace.run("ip", "link", "show", "dev", device).stdout, 10,
+               f"{device} is up")
+
+
+def member(namespace, device, group, port):
+    """A socket that has joined a multicast group at a device."""
     family = socket.AF_INET6 if ":" in group else socket.AF_INET
     with namespace.entered():
         made = socket.socket(family, socket.SOCK_DGRAM)
+        index = socket.if_nametoindex(device)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    made.bind((group, port, 0, 1) if ":" in group else (group, port))
+    made.bind((group, port))
     if ":" in group:
         made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_JOIN_GROUP,
-                        socket.inet_pton(family, group) + struct.pack("i", 1))
+                        socket.inet_pton(family, group) + struct.pack("i", index))
     else:
         made.setsockopt(socket.IPPROTO_IP, socket.IP_ADD_MEMBERSHIP,
-                        socket.inet_aton(group) + socket.inet_aton("127.0.0.1"))
+                        socket.inet_aton(group) + bytes(4) + struct.pack("i", index))
     made.settimeout(30)
     return made
 
 
-@pytest.mark.parametrize("group, source", [("239.1.2.3", "127.0.0.1"), ("ff01::77", "::1")],
-                         ids=["ipv4", "ipv6"])
-def test_multicast_is_sent_once_and_received_by_each_member(udp_tracer, lane, group, source):
-    lane.ip("link", "set", "lo", "multicast", "on")
-    lane.ip("-6", "route", "add", "multicast", "ff00::/8", "dev", "lo", "table", "local")
-    members = [member(lane, group, 7100) for _ in range(3)]
-    sender = make(lane, source, 7200)
+@pytest.mark.parametrize("group, left, right", [
+    ("239.1.2.3", "10.9.0.1", "10.9.0.2"), ("ff05::77", "fd00:9::1", "fd00:9::2")],
+    ids=["ipv4", "ipv6"])
+def test_multicast_is_sent_once_and_received_by_each_member(udp_tracer, netns, group, left, right):
+    """Two members beside the sender, who hear it by way of copies, and one elsewhere."""
+    first, second = netns("left"), netns("right")
+    length = "/64" if ":" in group else "/24"
+    device, other = join(first, left + length, second, right + length)
+    wait_up(first, device)
+    wait_up(second, other)
+    members = [member(first, device, group, 7100), member(first, device, group, 7100),
+               member(second, other, group, 7100)]
+    sender = make(first, left, 7200)
+    with first.entered():
+        index = socket.if_nametoindex(device)
     if ":" in group:
-        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, 1)
+        sender.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_MULTICAST_IF, index)
     else:
-        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF, socket.inet_aton("127.0.0.1"))
+        sender.setsockopt(socket.IPPROTO_IP, socket.IP_MULTICAST_IF,
+                          bytes(8) + struct.pack("i", index))
     for size in (10, 20):
-        sender.sendto(b"m" * size, (group, 7100, 0, 1) if ":" in group else (group, 7100))
+        sender.sendto(b"m" * size, (group, 7100))
         for sock in members:
             assert len(sock.recv(100)) == size
-    flows = wait_until(lambda: (lambda found: found if len(found) == 4 else None)(
-        [c for c in udp_tracer.snapshot() if is_udp(lane)(c)]), 5, "four flows")
-    sent = [flow for flow in flows if flow["direction"] == "outgoing"]
-    assert [(numbers(flow), flow["local"]["ip"], flow["remote"]["ip"]) for flow in sent] == [
-        ((30, 2, 0, 0), source, group)]
-    received = [flow for flow in flows if flow["direction"] == "incoming"]
-    assert [(numbers(flow), flow["local"]["ip"], flow["remote"]["ip"]) for flow in received] == 3 * [
-        ((0, 0, 30, 2), group, source)]
-    assert len({flow["id"] for flow in flows}) == 4
+    for namespace, count in ((first, 2), (second, 1)):
+        received = [c for c in udp_tracer.snapshot()
+                    if is_udp(namespace)(c) and c["direction"] == "incoming"]
+        assert len({flow["id"] for flow in received}) == len(received) == count
+        for flow in received:
+            assert numbers(flow) == (0, 0, 30, 2)
+            assert flow["local"] == {"ip": group, "port": 7100}
+            assert (flow["remote"]["ip"], flow["remote"]["port"]) == (left, 7200)
+    sent, = [c for c in udp_tracer.snapshot()
+             if is_udp(first)(c) and c["direction"] == "outgoing"]
+    assert numbers(sent) == (30, 2, 0, 0)
+    assert (sent["local"]["ip"], sent["remote"]["ip"]) == (left, group)
 
 
 def test_broadcast_is_sent_once_and_received_by_each_listener(udp_tracer, netns):
     first, second = netns("left"), netns("right")
-    join(first, "10.9.0.1/24", second, "10.9.0.2/24")
-    first.ip("address", "change", "10.9.0.1/24", "broadcast", "10.9.0.255", "dev",
-             first.run("ip", "-o", "link").stdout.splitlines()[1].split(": ")[1].split("@")[0])
+    device, other = join(first, "10.9.0.1/24", second, "10.9.0.2/24")
+    wait_up(first, device)
+    wait_up(second, other)
     listener = make(second, "0.0.0.0", 7300)
     own = make(first, "0.0.0.0", 7300)  # a sender's own host hears it too
     sender = make(first, "10.9.0.1", 7400)
