@@ -68,7 +68,7 @@ static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool o
 		struct flow_key key = *found;
 
 		if (flow_stage_put(place, flow, only_ends) != RECORD_END_NONE)
-			bpf_map_delete_elem(&flows, &key);
+			bpf_map_delete_elem(&flow_sets, &key);
 	}
 	return iterator_result(!place);
 }

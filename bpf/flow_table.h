@@ -20,7 +20,7 @@ struct {
 	__uint(max_entries, FLOWS);
 	__type(key, struct flow_key);
 	__type(value, struct flow);
-} flows SEC(".maps");
+} flow_sets SEC(".maps"); /* named as what is walked over elsewhere */
 
 /* A flow is too large for the stack. One for each direction: what arrives may interrupt what is sent. */
 struct {
@@ -40,10 +40,10 @@ static __always_inline struct flow *flow_make(const struct datagram *datagram, s
 	flow->key = datagram->key;
 	flow_begin(flow, datagram, facts);
 	/* Where the other CPU was first it is found below. */
-	if (bpf_map_update_elem(&flows, &datagram->key, flow, BPF_NOEXIST) == 0)
+	if (bpf_map_update_elem(&flow_sets, &datagram->key, flow, BPF_NOEXIST) == 0)
 		COUNT(opened);
 	facts->HAS_OTHERS = true;
-	return bpf_map_lookup_elem(&flows, &datagram->key);
+	return bpf_map_lookup_elem(&flow_sets, &datagram->key);
 }
 
 static __always_inline void flow_update(void *ctx, struct datagram *datagram, struct facts *facts)
@@ -57,7 +57,7 @@ static __always_inline void flow_update(void *ctx, struct datagram *datagram, st
 		return;
 	}
 	datagram->key.socket = facts->id;
-	flow = bpf_map_lookup_elem(&flows, &datagram->key);
+	flow = bpf_map_lookup_elem(&flow_sets, &datagram->key);
 	if (!flow) {
 		flow = flow_make(datagram, facts);
 		if (!flow) {

@@ -80,6 +80,24 @@ static struct choice choose_accept(const struct probe_facts *facts)
 	return choice;
 }
 
+/* The same for UDP. The last way takes a mounted v2 hierarchy of control groups. */
+static struct choice choose_udp(const struct probe_facts *facts)
+{
+	enum udp_hook hook = UDP_NONE;
+
+	if (facts->trampoline.verdict != PROBE_NO)
+		hook = UDP_FENTRY;
+	else if (facts->kprobe.verdict == PROBE_YES)
+		hook = UDP_KPROBE;
+	else if (facts->features.cgroup2)
+		hook = UDP_CGROUP;
+	return (struct choice){"udp", udp_hook_names[hook],
+			       hook == UDP_NONE	    ? "nothing"
+			       : hook == UDP_CGROUP ? NEEDS_TRACING ", CAP_NET_ADMIN"
+						    : NEEDS_TRACING,
+			       facts->trampoline.verdict != PROBE_UNKNOWN};
+}
+
 static struct choice with_tracing(const char *feature, const struct probe_fact *fact,
 				  const char *hook)
 {
@@ -87,7 +105,7 @@ static struct choice with_tracing(const char *feature, const struct probe_fact *
 			       fact->verdict != PROBE_UNKNOWN};
 }
 
-#define CHOICES 6
+#define CHOICES 7
 
 static void choose(const struct probe_facts *facts, struct choice choices[CHOICES])
 {
@@ -105,6 +123,7 @@ static void choose(const struct probe_facts *facts, struct choice choices[CHOICE
 	choices[5] = (struct choice){"worker_files",
 				     facts->landlock.verdict == PROBE_YES ? "landlock" : "none",
 				     "nothing", true};
+	choices[6] = choose_udp(facts);
 }
 
 static enum exit_code judge(const struct probe_facts *facts, const struct choice choices[CHOICES])

@@ -36,6 +36,19 @@ static bool has_cgroup_v1(void)
 	return statfs("/sys/fs/cgroup", &about) == 0 && about.f_type == TMPFS_MAGIC;
 }
 
+/* Beside v1 systemd mounts v2 in a place of its own. */
+static const char *find_cgroup2(void)
+{
+	static const char *const roots[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
+	struct statfs about;
+
+	for (size_t i = 0; i < sizeof(roots) / sizeof(roots[0]); i++) {
+		if (statfs(roots[i], &about) == 0 && about.f_type == CGROUP2_SUPER_MAGIC)
+			return roots[i];
+	}
+	return NULL;
+}
+
 int features_read(struct features *features)
 {
 	/* That there is none is the caller's to tell, in its own words. */
@@ -46,6 +59,7 @@ int features_read(struct features *features)
 
 	libbpf_set_print(print);
 	features->cgroup_v1 = has_cgroup_v1();
+	features->cgroup2 = find_cgroup2();
 	if (!btf)
 		return error == ESRCH ? -ENOENT : -error;
 	/* The newest of what CONN_OLD_KERNEL does without (bpf/facts.h) is the cookies. */

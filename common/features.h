@@ -37,6 +37,7 @@ struct features {
 	bool cookies;	      /* tracing programs can ask for sockets' cookies (5.12) */
 	unsigned accept_args; /* arguments of inet_csk_accept: 4, 2 (6.10); 0: not traceable */
 	bool cgroup_v1; /* /sys/fs/cgroup holds v1 hierarchies, with or without v2 beside them */
+	const char *cgroup2; /* where the v2 hierarchy's root is, or NULL: not mounted there */
 };
 
 /* Returns 0, or -ENOENT where the kernel has no BTF, or another -errno. */

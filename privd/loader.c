@@ -15,11 +15,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/vfs.h>
+#include <unistd.h>
 
 struct candidate {
 	enum facts_store store;
@@ -56,9 +55,6 @@ static const struct walk {
 	{HANDOFF_ITERATE_CGROUPS, "list_cgroups", "cgroups"},
 	{HANDOFF_ITERATE_FLOWS, "list_flows", "flow_sets"},
 	{HANDOFF_ITERATE_ENDED_FLOWS, "sweep_flows", "flow_sets"},
-	/* Where there are no sets. */
-	{HANDOFF_ITERATE_FLOWS, "list_flows", "flows"},
-	{HANDOFF_ITERATE_ENDED_FLOWS, "sweep_flows", "flows"},
 };
 
 /* UDP's programs by hook. */
@@ -70,7 +66,6 @@ static const char *const udp_programs[][UDP_PROGRAMS_MAX + 1] = {
 	[UDP_CGROUP] = {"skb_sent", "skb_received", "socket_bound", "socket_bound6", "socket_gone"},
 };
 static const char *const udp_iterators[] = {"list_flows", "sweep_flows", "seed_udp", NULL};
-static const char *const cgroup_roots[] = {"/sys/fs/cgroup/unified", "/sys/fs/cgroup"};
 
 __attribute__((format(printf, 2, 0))) static int print_debug(enum libbpf_print_level level,
 							     const char *format, va_list arguments)
@@ -220,6 +215,7 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 		return -E2BIG;
 	loader->possible_cpus = (unsigned)cpus;
 	loader->cgroup_v1 = features->cgroup_v1;
+	loader->cgroup2 = features->cgroup2;
 	libbpf_set_print(print_debug);
 	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
 		const struct candidate *candidate = &candidates[i];
@@ -304,6 +300,9 @@ static int load_udp(struct loader *loader, enum udp_hook hook)
 						       : udp__elf_bytes(&size);
 	int error = 0;
 
+	/* To be told before the verifier has worked for a second. */
+	if (hook == UDP_KPROBE && access("/sys/bus/event_source/devices/kprobe/type", F_OK))
+		return -errno;
 	loader->udp_object = bpf_object__open_mem(bytes, size, &options);
 	if (!loader->udp_object)
 		return -errno;
@@ -331,29 +330,18 @@ static int load_udp(struct loader *loader, enum udp_hook hook)
 	return bpf_object__load(loader->udp_object);
 }
 
-/* The root of the v2 hierarchy: a descriptor, or -errno. */
-static int open_cgroup_root(void)
-{
-	for (size_t i = 0; i < sizeof(cgroup_roots) / sizeof(cgroup_roots[0]); i++) {
-		_cleanup_close_ int fd = open(cgroup_roots[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-		struct statfs about;
-
-		if (fd >= 0 && fstatfs(fd, &about) == 0 && about.f_type == CGROUP2_SUPER_MAGIC)
-			return take_fd(&fd);
-	}
-	return -ENOENT;
-}
-
 /* All of the hook's programs, or none. */
 static int attach_udp(struct loader *loader, enum udp_hook hook)
 {
-	_cleanup_close_ int root = hook == UDP_CGROUP ? open_cgroup_root() : -1;
+	_cleanup_close_ int root = -1;
 	struct bpf_link *links[UDP_PROGRAMS_MAX] = {0};
 	const unsigned count_before = loader->program_count;
 	int error = attach_walks(loader, loader->udp_object);
 
-	if (hook == UDP_CGROUP && root < 0)
-		error = root;
+	if (!error && hook == UDP_CGROUP) {
+		root = open(loader->cgroup2 ? loader->cgroup2 : "", O_DIRECTORY | O_CLOEXEC);
+		error = root < 0 ? -errno : 0;
+	}
 	for (size_t i = 0; !error && i < UDP_PROGRAMS_MAX; i++) {
 		struct bpf_program *program =
 			bpf_object__find_program_by_name(loader->udp_object, udp_programs[hook][i]);

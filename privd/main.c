@@ -14,9 +14,9 @@
 #include "privd/confine.h"
 #include "privd/conntrack.h"
 #include "privd/loader.h"
-#include "privd/netns.h"
+#include "common/netns.h"
 #include "privd/perf_rings.h"
-#include "privd/runtime_dir.h"
+#include "common/runtime_dir.h"
 #include "privd/session.h"
 
 #include <errno.h>

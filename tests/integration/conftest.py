@@ -69,7 +69,9 @@ def own_tracer(tmp_path):
 def shared_udp_tracer(request, tmp_path_factory):
     """Daemons that see UDP by one hook; where the kernel refuses it, its tests are skipped."""
     tracer = daemons.Tracer(tmp_path_factory.mktemp("shared-udp"),
-                            privd_options=udp.HOOKS[request.param])
+                            privd_options=udp.HOOKS[request.param],
+                            # a slow machine takes long to make what is to live at once
+                            config={"udp.timeout_s": 600, "udp.stream_timeout_s": 600})
     try:
         tracer.start_privd()
         refused = tracer.privd.lines("UDP is not traced")

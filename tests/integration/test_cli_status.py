@@ -78,6 +78,7 @@ def test_probe_tells_the_hooks_that_privd_takes(tracer):
     assert probe["kernel"] == os.uname().release and probe["privileged"]
     assert probe["hooks"]["accept"]["hook"] == hooks["accept"]
     assert probe["hooks"]["facts"]["hook"] == hooks["facts"]
+    assert probe["hooks"]["udp"]["hook"] == hooks["udp"]
     assert probe["hooks"]["connections"]["hook"] == "tp_btf/inet_sock_set_state"
     assert probe["hooks"]["snapshots"]["hook"] == hooks["snapshot"]
     assert probe["offers"]["cookies"]["available"] == (hooks["facts"] == "table")

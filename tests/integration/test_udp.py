@@ -157,7 +157,8 @@ def test_offloaded_segments_are_counted_as_the_datagrams_that_they_are(udp_trace
     while received < sum(sizes):
         received += len(server.recv(65536))
         reads += 1
-    assert reads == (4 if receiver_takes == "coalesced" else 15)
+    # Linux 5.10 gives loopback's in pieces even to who would take them whole.
+    assert reads in ({4, 15} if receiver_takes == "coalesced" else {15})
     at_server, at_client = keys(server, client)
     wait_live(udp_tracer, lane, {at_server: (0, 0, sum(sizes), 15),
                                  at_client: (sum(sizes), 15, 0, 0)})

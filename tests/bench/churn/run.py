@@ -10,7 +10,6 @@ import argparse
 import json
 import os
 import pathlib
-import platform
 import shutil
 import statistics
 import subprocess
@@ -43,15 +42,12 @@ def parse_arguments():
 ARGUMENTS = parse_arguments()
 os.environ["SOCKWARDEN_BUILD"] = ARGUMENTS.build
 sys.dont_write_bytecode = True
-sys.path.insert(0, str(ROOT / "tests" / "integration"))
+sys.path[:0] = [str(ROOT / "tests" / "integration"), str(ROOT / "tests" / "bench")]
 # pylint: disable=wrong-import-position
+from common import Unusable, bpf_statistics, cpu_ns, machine, run_times  # noqa: E402
 from harness.daemons import Tracer, ensure_users  # noqa: E402
 from harness.netns import Netns  # noqa: E402
 from harness.scale import binary, wait_until  # noqa: E402
-
-
-class Unusable(Exception):
-    """A tracer that does not run on this machine, and what it said."""
 
 
 def load(namespace):
@@ -60,26 +56,6 @@ def load(namespace):
                          str(ARGUMENTS.seconds), str(ARGUMENTS.threads)).stdout
     done, took = text.split()
     return int(done), int(done) / float(took)
-
-
-def cpu_ns(pid):
-    """Time on a processor of all threads of a process."""
-    total = 0
-    for task in os.listdir(f"/proc/{pid}/task"):
-        with open(f"/proc/{pid}/task/{task}/schedstat", encoding="ascii") as file:
-            total += int(file.read().split()[0])
-    return total
-
-
-def run_times(privd):
-    """{program: (ns, runs)} of what privd has attached or can attach."""
-    found = {}
-    for number in privd.bpf_objects()["prog_id"]:
-        text = subprocess.run(["bpftool", "-j", "prog", "show", "id", str(number)],
-                              capture_output=True, check=True).stdout
-        facts = json.loads(text)
-        found[facts["name"]] = (facts.get("run_time_ns", 0), facts.get("run_cnt", 0))
-    return found
 
 
 class Nothing:
@@ -208,24 +184,11 @@ class Sockwarden(Nothing):
 
 def with_statistics(namespace):
     """One more run that counts the programs' runs and time; returns its costs."""
-    switch = pathlib.Path("/proc/sys/kernel/bpf_stats_enabled")
-    before = switch.read_text(encoding="ascii")
-    switch.write_text("1", encoding="ascii")
-    assert switch.read_text(encoding="ascii").strip() == "1"
-    try:
+    with bpf_statistics():
         sockwarden = Sockwarden()
         with sockwarden:
             done, _ = load(namespace)
-        return {**sockwarden.costs[-1], "done": done}
-    finally:
-        switch.write_text(before, encoding="ascii")
-
-
-def machine():
-    with open("/proc/cpuinfo", encoding="utf-8") as file:
-        model = next((line.split(":", 1)[1].strip() for line in file
-                      if line.startswith("model name")), "unknown processor")
-    return f"{model}, {os.cpu_count()} processors, Linux {platform.release()} {platform.machine()}"
+    return {**sockwarden.costs[-1], "done": done}
 
 
 def mount_tracefs():

@@ -2,8 +2,8 @@
 /*
  * Doing one thing inside the root network namespace, the one of process 1, and coming back.
  */
-#ifndef SOCKWARDEN_PRIVD_NETNS_H
-#define SOCKWARDEN_PRIVD_NETNS_H
+#ifndef SOCKWARDEN_COMMON_NETNS_H
+#define SOCKWARDEN_COMMON_NETNS_H
 
 /* The way back failed: the process is in the wrong namespace and must not go on. */
 #define NETNS_LOST 1

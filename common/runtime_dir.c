@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "privd/runtime_dir.h"
+#include "common/runtime_dir.h"
 
 #include "common/cleanup.h"
 #include "common/log.h"

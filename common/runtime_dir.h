@@ -4,8 +4,8 @@
  * works here as that user (setfsuid(2)), so that nothing the user may have put into its directory
  * leads root anywhere else.
  */
-#ifndef SOCKWARDEN_PRIVD_RUNTIME_DIR_H
-#define SOCKWARDEN_PRIVD_RUNTIME_DIR_H
+#ifndef SOCKWARDEN_COMMON_RUNTIME_DIR_H
+#define SOCKWARDEN_COMMON_RUNTIME_DIR_H
 
 #include <sys/types.h>
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "privd/netns.h"
+#include "common/netns.h"
 
 #include "common/cleanup.h"
 #include "common/log.h"
