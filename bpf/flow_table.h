@@ -129,6 +129,13 @@ static __always_inline struct flow *flow_at(u32 set, u32 way)
 	return flow;
 }
 
+/* A way as an index: the verifier must see that it is one, wherever the compiler kept the number. */
+static __always_inline u32 flow_index(u32 way)
+{
+	barrier_var(way);
+	return way & (FLOW_WAYS - 1);
+}
+
 static __always_inline u32 flow_stamp(u64 now_ns)
 {
 	return now_ns >> 20;
@@ -266,7 +273,7 @@ static __always_inline void flow_touch(void *ctx, struct flow_set *set, u32 inde
 	if (flow->pid_source != RECORD_PID_TRAFFIC && datagram->by_process)
 		flow_take_process(flow, facts);
 	flow_add(flow, datagram, now_ns);
-	set->stamps[way & (FLOW_WAYS - 1)] = flow_stamp(now_ns);
+	set->stamps[flow_index(way)] = flow_stamp(now_ns);
 	facts->LAST_FLOW = index * FLOW_WAYS + way + 1;
 }
 
@@ -283,8 +290,8 @@ static __always_inline void flow_put(struct flow_set *set, u32 index, u32 way, u
 	flow_begin(flow, datagram, facts);
 	flow_add(flow, datagram, now_ns);
 	COUNT(opened);
-	set->stamps[way & (FLOW_WAYS - 1)] = flow_stamp(now_ns);
-	STORE_AFTER(set->tags[way & (FLOW_WAYS - 1)], tag);
+	set->stamps[flow_index(way)] = flow_stamp(now_ns);
+	STORE_AFTER(set->tags[flow_index(way)], tag);
 	STORE_AFTER(set->ending, 0);
 	if (facts->LAST_FLOW)
 		facts->HAS_OTHERS = true;
@@ -400,14 +407,14 @@ static __always_inline void flow_end_at(void *ctx, u32 place, struct facts *fact
 		COUNT(orphaned);
 		return;
 	}
-	if (set->tags[way] && flow->key.socket == facts->id) {
+	if (set->tags[flow_index(way)] && flow->key.socket == facts->id) {
 		if (flow->pid_source == RECORD_PID_NONE && by_process) {
 			process_of_current(&flow->process);
 			flow->pid_source = RECORD_PID_CLOSE;
 		}
 		flow_set_end(ctx, set, flow, RECORD_END_RELEASED);
 		flow->key.socket = 0;
-		STORE_AFTER(set->tags[way], 0);
+		STORE_AFTER(set->tags[flow_index(way)], 0);
 		STORE_AFTER(set->ending, 0);
 	}
 	lock_release(&set->busy);

@@ -70,7 +70,7 @@ static const char *const udp_iterators[] = {"list_flows", "sweep_flows", "seed_u
 __attribute__((format(printf, 2, 0))) static int print_debug(enum libbpf_print_level level,
 							     const char *format, va_list arguments)
 {
-	static char text[65536]; /* a verifier's log: its last words matter, and it is long */
+	static char text[1 << 24]; /* a verifier's log, whose last words matter; libbpf's limit */
 	char *rest = text, *line;
 
 	(void)level;
