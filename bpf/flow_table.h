@@ -375,6 +375,25 @@ static __always_inline bool flow_is_displaced(u32 index, u32 tag, const struct f
 	return set && flow_find(set, neighbour, tag, key) < FLOW_WAYS;
 }
 
+/* Most sockets speak with one peer: adds the datagram to the socket's last flow if it is of that. */
+static __always_inline bool flow_update_last(void *ctx, const struct datagram *datagram,
+					     struct facts *facts, u64 now_ns)
+{
+	u32 place = facts->LAST_FLOW - 1, index = place / FLOW_WAYS, way = place % FLOW_WAYS;
+	struct flow_set *set = bpf_map_lookup_elem(&flow_sets, &index);
+	struct flow *flow = flow_at(index, way);
+	bool done;
+
+	/* What cannot be locked is for the way round to deal with. */
+	if (!set || !flow || !flow_has_key(flow, &datagram->key) || flow_set_lock(set))
+		return false;
+	done = set->tags[flow_index(way)] && flow_has_key(flow, &datagram->key);
+	if (done)
+		flow_touch(ctx, set, index, way, datagram, facts, now_ns);
+	lock_release(&set->busy);
+	return done;
+}
+
 static __always_inline void flow_update(void *ctx, struct datagram *datagram, struct facts *facts)
 {
 	u64 now_ns = bpf_ktime_get_ns();
@@ -386,6 +405,8 @@ static __always_inline void flow_update(void *ctx, struct datagram *datagram, st
 		return;
 	}
 	datagram->key.socket = facts->id;
+	if (flow_update_last(ctx, datagram, facts, now_ns))
+		return;
 	tag = flow_tag(&datagram->key);
 	index = flow_home(tag);
 	if (!flow_is_displaced(index, tag, &datagram->key) &&

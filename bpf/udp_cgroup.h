@@ -35,6 +35,42 @@ struct {
 	__type(value, u64);
 } gone_sockets SEC(".maps");
 
+/*
+ * Reads the ends out of headers as nearly all are: in one piece, with neither options nor extension
+ * headers. Returns where UDP's header is, 0 for what has to be looked at more closely.
+ */
+static __always_inline u32 udp_read_plain(struct __sk_buff *skb, struct flow_key *key, bool is_ipv6,
+					  bool source_is_local)
+{
+	const u8 *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
+	u64 *source = source_is_local ? key->local : key->remote;
+	u64 *destination = source_is_local ? key->remote : key->local;
+	const u32 header_bytes = is_ipv6 ? IPV6_HEADER_BYTES : IPV4_HEADER_BYTES;
+	const u16 *ports = (const u16 *)(data + header_bytes);
+
+	if ((const u8 *)(ports + 2) > end)
+		return 0;
+	if (is_ipv6) {
+		if (data[6] != IPPROTO_UDP)
+			return 0;
+		source[0] = *(const u64 *)(data + 8);
+		source[1] = *(const u64 *)(data + 16);
+		destination[0] = *(const u64 *)(data + 24);
+		destination[1] = *(const u64 *)(data + 32);
+		key->family = RECORD_FAMILY_IPV6;
+	} else {
+		if (data[0] != (4 << 4 | IPV4_HEADER_BYTES / 4) || data[9] != IPPROTO_UDP ||
+		    ((data[6] << 8 | data[7]) & IPV4_MORE_OFFSET))
+			return 0;
+		source[0] = *(const u32 *)(data + 12);
+		destination[0] = *(const u32 *)(data + 16);
+		key->family = RECORD_FAMILY_IPV4;
+	}
+	key->local_port = bpf_ntohs(ports[source_is_local ? 0 : 1]);
+	key->remote_port = bpf_ntohs(ports[source_is_local ? 1 : 0]);
+	return header_bytes;
+}
+
 /* Where UDP's header is, or 0 for what is not UDP. */
 static __always_inline u32 udp_offset_ipv4(struct __sk_buff *skb)
 {
@@ -157,12 +193,17 @@ static __always_inline int on_skb(struct __sk_buff *skb, u8 direction)
 	bool is_sent = direction == RECORD_DIRECTION_OUTGOING;
 	bool is_ipv6 = skb->protocol == bpf_htons(ETH_P_IPV6);
 	struct datagram datagram = {.direction = direction, .by_process = is_sent};
-	u32 offset = is_ipv6 ? udp_offset_ipv6(skb) : udp_offset_ipv4(skb);
 	struct facts *facts;
 	bool is_udp;
+	u32 offset;
 
-	if (!offset || udp_read_ends(skb, &datagram.key, offset, is_ipv6, is_sent))
-		return 1;
+	offset = is_ipv6 ? udp_read_plain(skb, &datagram.key, true, is_sent)
+			 : udp_read_plain(skb, &datagram.key, false, is_sent);
+	if (!offset) {
+		offset = is_ipv6 ? udp_offset_ipv6(skb) : udp_offset_ipv4(skb);
+		if (!offset || udp_read_ends(skb, &datagram.key, offset, is_ipv6, is_sent))
+			return 1;
+	}
 	datagram.socket = bpf_get_socket_cookie(skb);
 	if (!datagram.socket || skb->len < offset + UDP_HEADER_BYTES)
 		return 1;
