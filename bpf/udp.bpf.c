@@ -20,6 +20,7 @@
  *
  * Compiled twice: for kernels from 5.12 on and, with CONN_OLD_KERNEL, for those before (facts.h).
  */
+#define FACTS_OF_COOKIES
 #include "bpf/flow_table.h"
 
 #include <asm/errno.h>
