@@ -159,6 +159,12 @@ static __always_inline u32 flow_home(u32 tag)
 	return tag >> (32 - FLOW_SETS_BITS);
 }
 
+/* The set of a socket's first flow: sockets that are made one after the other share its cache lines. */
+static __always_inline u32 flow_first(const struct facts *facts)
+{
+	return facts->id >> 2 & (FLOW_SETS - 1);
+}
+
 /* The set that takes what finds its own one full. */
 static __always_inline u32 flow_neighbour(u32 set, u32 tag)
 {
@@ -363,16 +369,21 @@ release:
 	return done;
 }
 
+/* Whether a set has it, at this moment: the set is not locked. */
+static __always_inline bool flow_is_in(u32 index, u32 tag, const struct flow_key *key)
+{
+	const struct flow_set *set = bpf_map_lookup_elem(&flow_sets, &index);
+
+	return set && flow_find(set, index, tag, key) < FLOW_WAYS;
+}
+
 /* Whether the neighbour has it, who is looked at only where the set's own flows were sent there. */
 static __always_inline bool flow_is_displaced(u32 index, u32 tag, const struct flow_key *key)
 {
 	const struct flow_set *set = bpf_map_lookup_elem(&flow_sets, &index);
-	u32 neighbour = flow_neighbour(index, tag);
 
-	if (!set || !set->displaced || flow_find(set, index, tag, key) < FLOW_WAYS)
-		return false;
-	set = bpf_map_lookup_elem(&flow_sets, &neighbour);
-	return set && flow_find(set, neighbour, tag, key) < FLOW_WAYS;
+	return set && set->displaced && flow_find(set, index, tag, key) == FLOW_WAYS &&
+	       flow_is_in(flow_neighbour(index, tag), tag, key);
 }
 
 /* Most sockets speak with one peer: adds the datagram to the socket's last flow if it is of that. */
@@ -408,6 +419,10 @@ static __always_inline void flow_update(void *ctx, struct datagram *datagram, st
 	if (flow_update_last(ctx, datagram, facts, now_ns))
 		return;
 	tag = flow_tag(&datagram->key);
+	index = flow_first(facts);
+	if ((!facts->LAST_FLOW || flow_is_in(index, tag, &datagram->key)) &&
+	    flow_update_in(ctx, index, tag, false, datagram, facts, now_ns))
+		return;
 	index = flow_home(tag);
 	if (!flow_is_displaced(index, tag, &datagram->key) &&
 	    flow_update_in(ctx, index, tag, false, datagram, facts, now_ns))
