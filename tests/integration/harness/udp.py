@@ -19,7 +19,7 @@ HOOKS = {
     "fentry": ["--udp-hook", "fentry"],
     "kprobe": ["--udp-hook", "kprobe"],
     "cgroup_skb": ["--udp-hook", "cgroup_skb"],
-    "old": ["--facts", "old"],
+    "facts_old": ["--facts", "old"],
 }
 
 
