@@ -70,8 +70,8 @@ static __always_inline long DATAGRAM(read_ends)(struct flow_key *key, const stru
 		ports = ends[2];
 	}
 	if (transport_at - network_at != header_bytes)
-		error |= bpf_probe_read_kernel(&ports, sizeof(ports),
-					       GET(skb, head) + transport_at);
+		error |=
+			bpf_probe_read_kernel(&ports, sizeof(ports), GET(skb, head) + transport_at);
 	ports = bpf_ntohl(ports); /* the source's in the upper half */
 	key->local_port = source_is_local ? ports >> 16 : ports;
 	key->remote_port = source_is_local ? ports : ports >> 16;

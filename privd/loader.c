@@ -290,8 +290,8 @@ int loader_attach(struct loader *loader)
 /* Opens UDP's object with this hook's programs and the maps that the other object has made. */
 static int load_udp(struct loader *loader, enum udp_hook hook)
 {
-	const bool by_address =
-		hook == UDP_KPROBE || (hook == UDP_FENTRY && loader->store == FACTS_OLD);
+	const bool by_address = hook == UDP_KPROBE ||
+				(hook == UDP_FENTRY && loader->store == FACTS_OLD);
 	LIBBPF_OPTS(bpf_object_open_opts, options, .object_name = "sockwarden_udp");
 	struct bpf_program *program;
 	struct bpf_map *map;

@@ -28,7 +28,7 @@ struct loader {
 	enum accept_hook accept;
 	enum udp_hook udp;
 	unsigned possible_cpus;
-	bool cgroup_v1;	     /* these two as in struct features */
+	bool cgroup_v1; /* these two as in struct features */
 	const char *cgroup2;
 	int batches_fd;
 	int counters_fd;

@@ -8,15 +8,15 @@
 #include "common/cleanup.h"
 #include "common/exit_code.h"
 #include "common/log.h"
+#include "common/netns.h"
 #include "common/notify.h"
 #include "common/options.h"
+#include "common/runtime_dir.h"
 #include "common/signals.h"
 #include "privd/confine.h"
 #include "privd/conntrack.h"
 #include "privd/loader.h"
-#include "common/netns.h"
 #include "privd/perf_rings.h"
-#include "common/runtime_dir.h"
 #include "privd/session.h"
 
 #include <errno.h>

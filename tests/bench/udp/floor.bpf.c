@@ -4,11 +4,11 @@
 #include "bpf/kernel.h"
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
-#define EMPTY(name, where, result)  \
-	SEC(where)                  \
-	int name(void *context)     \
-	{                           \
-		return (result);    \
+#define EMPTY(name, where, result) \
+	SEC(where)                 \
+	int name(void *context)    \
+	{                          \
+		return (result);   \
 	}
 
 /* fentry must give 0, and a cgroup's program 1: go on. */

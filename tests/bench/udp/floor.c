@@ -30,9 +30,8 @@ int main(int argc, char **argv)
 		fprintf(stderr, "usage: floor fentry|kprobe|cgroup_skb\n");
 		return 2;
 	}
-	bpf_object__for_each_program(program, programs->obj)
-		bpf_program__set_autoload(
-			program, strncmp(bpf_program__name(program), argv[1], length) == 0);
+	bpf_object__for_each_program(program, programs->obj) bpf_program__set_autoload(
+		program, strncmp(bpf_program__name(program), argv[1], length) == 0);
 	if (udp_floor__load(programs) != 0) {
 		fprintf(stderr, "the empty programs cannot be loaded\n");
 		return 1;
