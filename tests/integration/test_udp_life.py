@@ -13,6 +13,8 @@ from harness.sockets import key_of
 from harness.udp import (HOOKS, check_books, ended, is_udp, live, make, name, numbers, overflow,
                          wait_live)
 
+# Nothing is silent for too long, however slow the machine is.
+PATIENT = {"udp.timeout_s": 600, "udp.stream_timeout_s": 600}
 CAPACITY = 65536  # flows that the programs keep (bpf/flow_table.h)
 
 
@@ -114,7 +116,7 @@ def test_a_flow_lives_as_long_as_something_passes(make_tracer, lane):
 
 def test_the_end_of_a_socket_ends_all_its_flows_at_once(make_tracer, lane):
     """Those of a socket that had many a moment later; the last holder of a socket closes it."""
-    tracer = make_tracer()
+    tracer = make_tracer(**PATIENT)
     count = scaled(2000, 300)
     server = make(lane, "0.0.0.0", 7000)
     client = make(lane, "127.0.0.1", 7001)
@@ -140,7 +142,7 @@ def test_the_end_of_a_socket_ends_all_its_flows_at_once(make_tracer, lane):
 
 def test_short_lived_sockets_are_each_told_once(make_tracer, lane):
     """As a resolver does it: a new socket for each question."""
-    tracer = make_tracer()
+    tracer = make_tracer(**PATIENT)
     count = scaled(5000, 300)
     server = make(lane, "127.0.0.1", 7000)
     for _ in range(count):
@@ -170,7 +172,7 @@ def test_short_lived_sockets_are_each_told_once(make_tracer, lane):
 
 def test_what_finds_no_room_is_counted_to_the_byte(make_tracer, lane, netns):
     """More flows than there are places: flows and the overflow together have all that was sent."""
-    tracer = make_tracer(**{"publish.interval_s": 30, "state.max_connections": 262144})
+    tracer = make_tracer(**{"publish.interval_s": 30, "state.max_connections": 262144, **PATIENT})
     table_full = CAPACITY + CAPACITY // 4
     before = overflow(tracer)
     # A neighbour whom nobody is: what is sent to him is gone, and nobody says so.
@@ -209,7 +211,7 @@ def test_what_finds_no_room_is_counted_to_the_byte(make_tracer, lane, netns):
 
 
 def test_a_new_worker_goes_on_where_the_killed_one_was(make_tracer, lane):
-    tracer = make_tracer()
+    tracer = make_tracer(**PATIENT)
     server = make(lane, "0.0.0.0", 7000)
     stays = make(lane, None, peer=("127.0.0.1", 7000))
     goes = make(lane, None, peer=("127.0.0.1", 7000))
