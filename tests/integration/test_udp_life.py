@@ -202,8 +202,8 @@ def test_what_finds_no_room_is_counted_to_the_byte(make_tracer, lane, netns):
     if tracer.hook("facts") == "table":
         # Who was silent for the longest time made room: it was told, and nothing is in no flow.
         assert extra == [0, 0, 0, 0]
-        assert counters["udp.evicted"] >= table_full - CAPACITY
-        assert reasons.count("idle") == counters["udp.evicted"]
+        # (Others on this machine may have flows as well.)
+        assert table_full - CAPACITY <= reasons.count("idle") <= counters["udp.evicted"]
         assert len(closed) == table_full
     else:
         assert extra[1] == table_full - len(closed) > 0
