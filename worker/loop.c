@@ -181,9 +181,10 @@ static size_t source_next(void *ctx, size_t slot, struct conn_view *view)
 static void source_update(void *ctx)
 {
 	struct loop *loop = ctx;
-	const bool fresh = pipeline_snapshot(loop->parts.pipeline) == 0;
+	/* The books of the last pass balance, also where that is a while ago. */
+	const bool has_books = pipeline_refresh(loop->parts.pipeline) == 0;
 
-	pipeline_measure(loop->parts.pipeline, fresh);
+	pipeline_measure(loop->parts.pipeline, has_books);
 	update_loss(loop);
 	update_facts(loop);
 }
