@@ -12,6 +12,13 @@
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/*
+ * Where a target's input is a list of steps (storm.c mixes them): the length of one, 0: lines; and
+ * what was taken in so far, over all inputs: requests, samples.
+ */
+extern const size_t fuzz_step_bytes;
+extern uint64_t fuzz_units;
+
 #define INVARIANT(condition)                                                   \
 	do {                                                                   \
 		if (!(condition)) {                                            \

@@ -560,6 +560,36 @@ Test(clients, a_packet_counter_that_wraps_goes_on)
 	close_clients();
 }
 
+Test(clients, a_close_that_shows_less_than_was_told_leaves_nothing_owed)
+{
+	struct client *client;
+	struct told told;
+
+	open_clients(2, 2);
+	see(1, 100);
+	ask("a", 0);
+	see(1, 130);
+	EXPECT(ask("a", 1), 0, 1, 30);
+	finish(1, 129);
+	finish(2, 7);
+	finish(3, 7); /* 1 makes room */
+	cr_assert_eq(begin(&told, "a", 2, &client), 0);
+	cr_expect_eq(told.delta.sent_bytes, 0, "%lu", (unsigned long)told.delta.sent_bytes);
+	cr_expect_eq(told.delta.retransmits, 0);
+	cr_expect_eq(told.folded, 1);
+	close_clients();
+}
+
+Test(clients, a_connection_that_counted_nothing_is_told_again_if_its_batch_was_lost)
+{
+	open_clients(2, 2);
+	see(1, 0);
+	EXPECT(ask("a", 0), 0, 1, 0);
+	EXPECT(ask("a", 0), 0, 1, 0);
+	EXPECT(ask("a", 2), 0, 0, 0);
+	close_clients();
+}
+
 #define MODEL_CLIENTS 3
 #define MODEL_PLACES 40
 #define MODEL_MOVES 20000

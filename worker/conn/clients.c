@@ -117,7 +117,10 @@ static void fold(struct client *client, const struct closed_entry *entry, uint32
 	if (sequence < client->given) {
 		given = owed;
 	} else if (told && told->batch == client->batch && told->batch > client->acked_batch) {
-		since = conn_totals_since(&told->given, acked);
+		/* Not more than is owed: a close may show less than a snapshot before it did. */
+		const struct conn_totals shown = conn_totals_smaller(&told->given, &final);
+
+		since = conn_totals_since(&shown, acked);
 		given = sums_of(0, &since);
 	}
 	overflow_add(&client->overflow, &entry->record, &owed, &given);
@@ -222,58 +225,61 @@ void clients_expire(struct clients *clients, uint64_t now_ns)
 	}
 }
 
-static struct client *add_client(struct clients *clients, const char *name)
+int clients_check(struct clients *clients, const char *name, uint64_t ack, uint64_t now_ns)
 {
-	for (uint32_t i = 0; i < clients->settings.max_clients; i++) {
-		struct client *client = &clients->client[i];
+	const struct client *client;
 
-		if (is_registered(client))
-			continue;
-		strncpy(client->name, name, sizeof(client->name) - 1);
-		client->from = clients->log.next;
-		client->unattributed_acked = clients->unattributed;
-		clients->count++;
-		return client;
+	clients_expire(clients, now_ns);
+	client = clients_find(clients, name);
+	if (!client && ack != 0)
+		return -ESTALE;
+	if (!client && clients->count == clients->settings.max_clients) {
+		clients->refused++;
+		return -EUSERS;
 	}
-	clients->refused++;
-	return NULL;
-}
-
-static int acknowledge(struct clients *clients, struct client *client, uint64_t ack)
-{
-	if (ack <= client->acked_batch)
+	if (!client || ack <= client->acked_batch)
 		return 0;
 	if (ack != client->batch)
 		return -ESTALE;
-	if (!client->is_complete)
-		return -EBUSY;
-	client->acked_batch = ack;
+	return client->is_complete ? 0 : -EBUSY;
+}
+
+/* There is a place for it. */
+static struct client *add_client(struct clients *clients, const char *name)
+{
+	struct client *client = clients->client;
+
+	while (is_registered(client))
+		client++;
+	strncpy(client->name, name, sizeof(client->name) - 1);
+	client->from = clients->log.next;
+	client->unattributed_acked = clients->unattributed;
+	clients->count++;
+	return client;
+}
+
+static void acknowledge(struct clients *clients, struct client *client)
+{
+	client->acked_batch = client->batch;
 	client->from = client->given;
 	client->unattributed_acked = client->unattributed_given;
 	overflow_ack(&client->overflow);
 	release_log(clients);
-	return 0;
 }
 
 int clients_begin(struct clients *clients, const char *name, uint64_t ack, uint64_t now_ns,
 		  struct client **client)
 {
+	const int result = clients_check(clients, name, ack, now_ns);
 	struct client *found;
-	int result;
 
-	clients_expire(clients, now_ns);
+	if (result < 0)
+		return result;
 	found = clients_find(clients, name);
-	if (!found) {
-		if (ack != 0)
-			return -ESTALE;
+	if (!found)
 		found = add_client(clients, name);
-		if (!found)
-			return -EUSERS;
-	} else if (ack != 0) {
-		result = acknowledge(clients, found, ack);
-		if (result < 0)
-			return result;
-	}
+	else if (ack > found->acked_batch)
+		acknowledge(clients, found);
 	overflow_begin(&found->overflow);
 	found->unattributed_given = found->unattributed_acked;
 	found->batch++;
@@ -354,7 +360,8 @@ static bool view_live(struct clients *clients, const struct client *client,
 		return true;
 	totals = known_totals(told, record);
 	clients->previous = *acked_of(client, told);
-	if (!conn_totals_differ(&totals, &clients->previous))
+	/* One that has counted nothing yet, and was told in a lost batch only, is news all the same. */
+	if (!conn_totals_differ(&totals, &clients->previous) && told->batch <= client->acked_batch)
 		return false;
 	view->previous = &clients->previous;
 	clients->record = *record;

@@ -103,6 +103,13 @@ void clients_expire(struct clients *clients, uint64_t now_ns);
 struct client *clients_find(struct clients *clients, const char *name);
 
 /*
+ * Whether clients_begin() with the same would succeed: 0, or what it would return. For whoever has work
+ * to do before that is only worth it for a good request. Changes nothing but that those are forgotten
+ * whose time is over.
+ */
+int clients_check(struct clients *clients, const char *name, uint64_t ack, uint64_t now_ns);
+
+/*
  * Begins a batch for the client of this name (1..CLIENT_NAME_BYTES - 1 bytes), which is registered if it
  * is not known. ack is a batch's number, or 0: what was acknowledged before changes nothing. Returns 0, or
  * changes nothing and returns

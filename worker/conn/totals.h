@@ -83,6 +83,21 @@ static inline struct conn_totals conn_totals_larger(const struct conn_totals *a,
 	};
 }
 
+/* The smaller one of each number. */
+static inline struct conn_totals conn_totals_smaller(const struct conn_totals *a,
+						     const struct conn_totals *b)
+{
+	const struct conn_totals more = conn_totals_since(a, b);
+
+	return (struct conn_totals){
+		.sent_bytes = a->sent_bytes - more.sent_bytes,
+		.recv_bytes = a->recv_bytes - more.recv_bytes,
+		.sent_packets = a->sent_packets - more.sent_packets,
+		.recv_packets = a->recv_packets - more.recv_packets,
+		.retransmits = a->retransmits - more.retransmits,
+	};
+}
+
 static inline bool conn_totals_differ(const struct conn_totals *a, const struct conn_totals *b)
 {
 	return ((a->sent_bytes ^ b->sent_bytes) | (a->recv_bytes ^ b->recv_bytes) |

@@ -89,6 +89,8 @@ static bool write_rolled_up(struct piece *piece, struct rollup *rollup)
 
 	rollup_init(rollup, (uint32_t)(room(piece) / (CONN_JSON_BYTES_MAX + 1)));
 	while (clients_closed_next(clients, piece->client, &view)) {
+		/* Rolled up is by the direction that is told, which ports decide: a row may have none. */
+		piece->batches->complete(piece->batches->ctx, &view);
 		if (!rollup_add(rollup, &view)) {
 			all = false;
 			break;
@@ -190,7 +192,9 @@ enum query_error query_batch_answer(struct json *json, const struct query_reques
 	int result;
 
 	if (request->first_page) {
-		result = batches->refresh(batches->ctx);
+		result = clients_check(batches->clients, request->client, request->ack, now_ns);
+		if (result == 0 && batches->refresh(batches->ctx) < 0)
+			result = -EAGAIN;
 		if (result == 0)
 			result = clients_begin(batches->clients, request->client, request->ack,
 					       now_ns, &piece.client);

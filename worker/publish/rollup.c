@@ -15,20 +15,23 @@ void rollup_init(struct rollup *rollup, uint32_t limit)
 	memset(rollup->slots, 0, sizeof(rollup->slots));
 }
 
+static uint8_t direction_of(const struct conn_view *view)
+{
+	return view->direction ? view->direction : view->record->direction;
+}
+
 static bool is_short(const struct conn_view *view)
 {
 	uint64_t duration_ns;
 
 	return view->closed && conn_duration_ns(view->record, &duration_ns) && duration_ns > 0 &&
-	       duration_ns < ROLLUP_DURATION_NS &&
-	       view->record->direction != RECORD_DIRECTION_UNKNOWN;
+	       duration_ns < ROLLUP_DURATION_NS && direction_of(view) != RECORD_DIRECTION_UNKNOWN;
 }
 
 /* The port that the others have in common, and the one that differs. */
-static uint16_t service_port(const struct conn_record *record)
+static uint16_t service_port(const struct conn_record *record, uint8_t direction)
 {
-	return record->direction == RECORD_DIRECTION_OUTGOING ? record->remote_port
-							      : record->local_port;
+	return direction == RECORD_DIRECTION_OUTGOING ? record->remote_port : record->local_port;
 }
 
 static uint64_t half(const uint8_t *ip)
@@ -39,13 +42,15 @@ static uint64_t half(const uint8_t *ip)
 	return value;
 }
 
-static uint32_t home_slot(const struct conn_record *record)
+static uint32_t home_slot(const struct conn_view *view)
 {
+	const struct conn_record *record = view->record;
 	uint64_t hash = record->pid * 0x9e3779b97f4a7c15ULL;
 
 	hash = (hash ^ half(record->remote_ip) ^ hash >> 32) * 0xbf58476d1ce4e5b9ULL;
 	hash = (hash ^ half(record->remote_ip + 8) ^ hash >> 29) * 0x94d049bb133111ebULL;
-	hash = (hash ^ service_port(record) ^ hash >> 32) * 0x9e3779b97f4a7c15ULL;
+	hash = (hash ^ service_port(record, direction_of(view)) ^ hash >> 32) *
+	       0x9e3779b97f4a7c15ULL;
 	return (uint32_t)(hash >> 40) & (ROLLUP_SLOTS - 1);
 }
 
@@ -80,10 +85,11 @@ static bool is_translated_alike(const struct rollup_row *row, const struct conn_
 static bool is_alike(const struct rollup_row *row, const struct conn_view *view)
 {
 	const struct conn_record *a = &row->record, *b = view->record;
+	const uint8_t direction = direction_of(view);
 
 	return a->pid == b->pid && a->start_ns == b->start_ns && a->netns == b->netns &&
-	       a->protocol == b->protocol && a->family == b->family &&
-	       a->direction == b->direction && service_port(a) == service_port(b) &&
+	       a->protocol == b->protocol && a->family == b->family && a->direction == direction &&
+	       service_port(a, direction) == service_port(b, direction) &&
 	       a->cgroup_id == b->cgroup_id && memcmp(a->local_ip, b->local_ip, 16) == 0 &&
 	       memcmp(a->remote_ip, b->remote_ip, 16) == 0 && is_translated_alike(row, view) &&
 	       ended_alike(row, view);
@@ -102,6 +108,19 @@ static bool totals_add(struct conn_totals *a, const struct conn_totals *b)
 		return false;
 	*a = sum;
 	return true;
+}
+
+/* What totals were before delta was counted; packets wrap, as they do in records. */
+static struct conn_totals totals_before(const struct conn_totals *totals,
+					const struct conn_totals *delta)
+{
+	return (struct conn_totals){
+		.sent_bytes = totals->sent_bytes - delta->sent_bytes,
+		.recv_bytes = totals->recv_bytes - delta->recv_bytes,
+		.sent_packets = totals->sent_packets - delta->sent_packets,
+		.recv_packets = totals->recv_packets - delta->recv_packets,
+		.retransmits = totals->retransmits - delta->retransmits,
+	};
 }
 
 static void record_set_totals(struct conn_record *record, const struct conn_totals *totals)
@@ -123,18 +142,26 @@ static void add_times(struct rollup_row *row, const struct conn_record *record)
 	row->count++;
 }
 
+/* A difference of packets is one only below 2^31 (worker/conn/totals.h). */
+static bool is_difference(const struct conn_totals *delta)
+{
+	return ((delta->sent_packets | delta->recv_packets | delta->retransmits) >> 31) == 0;
+}
+
 static bool merge(struct rollup_row *row, const struct conn_view *view)
 {
 	const struct conn_record *record = view->record;
-	struct conn_totals totals = conn_totals_of(&row->record);
+	const bool has_previous = row->has_previous || view->previous;
+	struct conn_totals totals = conn_totals_of(&row->record), delta = row->delta;
 	const struct conn_totals more = conn_totals_of(record);
+	struct conn_totals more_delta;
 
-	if (!totals_add(&totals, &more))
+	conn_delta(view, &more_delta);
+	if (!totals_add(&totals, &more) || !totals_add(&delta, &more_delta) ||
+	    (has_previous && !is_difference(&delta)))
 		return false;
-	/* Not above the totals, which did not wrap. */
-	if (view->previous)
-		totals_add(&row->previous, view->previous);
-	row->has_previous |= view->previous != NULL;
+	row->delta = delta;
+	row->has_previous = has_previous;
 	record_set_totals(&row->record, &totals);
 	if (record->opened_ns < row->record.opened_ns)
 		row->record.opened_ns = record->opened_ns;
@@ -158,11 +185,13 @@ static bool add_row(struct rollup *rollup, const struct conn_view *view)
 	if (rollup->used == rollup->limit)
 		return false;
 	row = &rollup->rows[rollup->used++];
-	*row = (struct rollup_row){.record = *view->record, .inferred = view->inferred};
-	if (view->previous) {
-		row->previous = *view->previous;
-		row->has_previous = true;
-	}
+	*row = (struct rollup_row){
+		.record = *view->record,
+		.has_previous = view->previous != NULL,
+		.inferred = view->inferred,
+	};
+	row->record.direction = direction_of(view);
+	conn_delta(view, &row->delta);
 	row->has_nat = view->nat != NULL;
 	if (view->nat)
 		row->nat = *view->nat;
@@ -176,7 +205,7 @@ bool rollup_add(struct rollup *rollup, const struct conn_view *view)
 
 	if (!is_short(view))
 		return add_row(rollup, view);
-	slot = home_slot(view->record);
+	slot = home_slot(view);
 	for (; rollup->slots[slot] != 0; slot = (slot + 1) & (ROLLUP_SLOTS - 1)) {
 		struct rollup_row *row = &rollup->rows[rollup->slots[slot] - 1];
 
@@ -192,7 +221,9 @@ bool rollup_add(struct rollup *rollup, const struct conn_view *view)
 struct conn_view rollup_view(struct rollup *rollup, uint32_t number)
 {
 	struct rollup_row *row = &rollup->rows[number];
+	const struct conn_totals totals = conn_totals_of(&row->record);
 
+	row->previous = totals_before(&totals, &row->delta);
 	if (row->measured > 0) {
 		row->record.srtt_us = (uint32_t)(row->srtt_us / row->measured);
 		row->record.rttvar_us = (uint32_t)(row->rttvar_us / row->measured);

@@ -25,9 +25,10 @@
 
 struct rollup_row {
 	struct conn_record record;
-	struct conn_totals previous;
-	struct conn_nat nat; /* if has_nat */
-	uint64_t srtt_us;    /* sums over the connections that have them */
+	struct conn_totals delta;    /* sums, as record's totals are */
+	struct conn_totals previous; /* what makes delta out of these; set by rollup_view() */
+	struct conn_nat nat;	     /* if has_nat */
+	uint64_t srtt_us;	     /* sums over the connections that have them */
 	uint64_t rttvar_us;
 	uint64_t handshake_us;
 	uint32_t measured; /* connections with a round trip */
@@ -48,10 +49,13 @@ struct rollup {
 /* Empty, with room for limit rows. */
 void rollup_init(struct rollup *rollup, uint32_t limit);
 
-/* Adds a connection, to a row of its like or as a new one. False if there is no row left. */
+/*
+ * Adds a connection, to a row of its like or as a new one. Its direction, if that is fixed, is the row's
+ * from here on. False if there is no row left.
+ */
 bool rollup_add(struct rollup *rollup, const struct conn_view *view);
 
 /* The row with this number, below used, as a view that is good while the row is. */
-struct conn_view rollup_view(struct rollup *rollup, uint32_t row);
+struct conn_view rollup_view(struct rollup *rollup, uint32_t number);
 
 #endif
