@@ -16,7 +16,9 @@
 #define STEPS_MAX 4096
 #define FILE_BYTES_MAX 65536
 #define INPUT_BYTES_MAX 8192
-#define INPUT_STEPS_MAX 24
+/* Lines are requests, which do much; steps of a fixed length do little. */
+#define INPUT_LINES_MAX 24
+#define INPUT_STEPS_MAX 600
 
 struct step {
 	uint8_t *bytes;
@@ -87,7 +89,7 @@ static int read_folder(const char *folder)
 /* Steps one after the other; a line that had no end gets one. */
 static size_t mix(uint8_t *input)
 {
-	const uint32_t count = 1 + dice(INPUT_STEPS_MAX);
+	const uint32_t count = 1 + dice(fuzz_step_bytes ? INPUT_STEPS_MAX : INPUT_LINES_MAX);
 	size_t length = 0;
 
 	for (uint32_t i = 0; i < count; i++) {
