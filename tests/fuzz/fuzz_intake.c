@@ -213,7 +213,8 @@ static void hear_connection(const char *at, const char *end)
 	INVARIANT(delta != NULL);
 	if (!known)
 		return;
-	known->told += strncmp(at + 16, "\",\"state\":\"closed\"", 18) == 0;
+	if (strncmp(at + 16, "\",\"state\":\"closed\"", 18) == 0)
+		known->told++;
 	known->told_bytes += strtoull(delta + (*delta == '"'), NULL, 10);
 	if (m.is_honest)
 		INVARIANT(known->told == 1);
@@ -466,7 +467,7 @@ static void take_step(const struct step *step)
 		ring_put(cpu, m.last[cpu], m.last_size[cpu]);
 		break;
 	case OP_HEAD:
-		page->data_head += (uint64_t)(int64_t)(int16_t)step->b;
+		page->data_head += (unsigned long long)(int16_t)step->b;
 		m.is_honest &= step->b == 0;
 		break;
 	case OP_LOST:
