@@ -4,7 +4,7 @@
 # Installs what is missing, builds, and runs the tests: all of them, or the parts that are named. One summary line
 # for each part, then one for all: `N passed, N failed, N skipped`. Exits 1 if anything failed.
 #
-#   unit         Criterion tests, built by gcc and by clang with ASan and UBSan
+#   unit         Criterion tests, built by gcc and by clang with ASan and UBSan; each fuzzer for some seconds
 #   integration  the real daemons and real programs, on both builds
 #   lint         clang-format, clang-tidy, a build by clang with every warning an error
 #   bench        one round of tests/bench/churn, to see that it works
@@ -14,6 +14,7 @@ set -uo pipefail
 tree=$(cd "$(dirname "$0")/.." && pwd)
 release=$tree/build/tests
 asan=$tree/build/tests-asan
+fuzz=$tree/build/tests-fuzz
 logs=$tree/build/logs
 passed=0
 failed=0
@@ -93,12 +94,12 @@ mount_what_is_missing()
 # configure_and_build FOLDER LOG CMAKE_OPTIONS...
 configure_and_build()
 {
-	local folder=$1 log=$2
+	local folder=$1 log=$2 target=${target:-all}
 
 	shift 2
 	{
 		cmake -G Ninja -S "$tree" -B "$folder" -DSOCKWARDEN_TESTS=ON "$@" &&
-			cmake --build "$folder"
+			cmake --build "$folder" --target "$target"
 	} >"$log" 2>&1
 }
 
@@ -120,6 +121,12 @@ build_clang()
 		-DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=Release
 }
 
+build_fuzz()
+{
+	target=fuzzers configure_and_build "$fuzz" "$logs/build-fuzz.log" \
+		-DCMAKE_C_COMPILER=clang -DCMAKE_BUILD_TYPE=RelWithDebInfo -DSOCKWARDEN_FUZZ=ON
+}
+
 # build NAME LOG: runs build_NAME; a build that fails is one failed test.
 build()
 {
@@ -134,16 +141,17 @@ build()
 	return 1
 }
 
-# unit NAME BUILD
+# unit NAME BUILD CTEST_ARGUMENTS...
 unit()
 {
-	local start=$SECONDS log=$logs/unit-$1.log numbers
+	local start=$SECONDS name=$1 folder=$2 log=$logs/unit-$1.log numbers
 
-	(cd "$2" && ctest --output-on-failure -j "$(nproc)" --test-output-size-passed 1000000 \
-		--test-output-size-failed 1000000 --output-junit "$logs/unit-$1.xml") >"$log" 2>&1
-	numbers=$(python3 "$tree/tests/lib/count.py" ctest "$logs/unit-$1.xml") || numbers="0 1 0"
+	shift 2
+	(cd "$folder" && ctest --output-on-failure -j "$(nproc)" --test-output-size-passed 1000000 \
+		--test-output-size-failed 1000000 --output-junit "$logs/unit-$name.xml" "$@") >"$log" 2>&1
+	numbers=$(python3 "$tree/tests/lib/count.py" ctest "$logs/unit-$name.xml") || numbers="0 1 0"
 	read -r p f s <<<"$numbers"
-	count "unit $1" "$p" "$f" "$s" $((SECONDS - start))
+	count "unit $name" "$p" "$f" "$s" $((SECONDS - start))
 	[ "$f" = 0 ] || show "$log"
 }
 
@@ -274,6 +282,9 @@ main()
 			wants unit && unit asan "$asan"
 			wants integration && SOCKWARDEN_SCALE=0.2 integration asan "$asan" 4
 		fi
+	fi
+	if wants unit && build fuzz "$logs/build-fuzz.log"; then
+		unit fuzzers "$fuzz" -L fuzzer
 	fi
 	# The virtual machines leave some processor to lint; tests of the daemons they would only disturb.
 	if wants kernels && [ -x "$release/privd/sockwarden-privd" ]; then

@@ -33,5 +33,22 @@ class Peer:
         """A request as JSON."""
         self.send(json.dumps(request).encode())
 
+    def receive(self):
+        """The answer to the oldest request that has none yet: its bytes."""
+        head = self._read(9)
+        assert head[:1] == b"\1", head
+        message = self._read(struct.unpack(">Q", head[1:])[0])
+        return message[4:]
+
+    def _read(self, length):
+        parts = []
+        while length > 0:
+            part = self.socket.recv(min(length, 1 << 20))
+            if not part:
+                raise EOFError("the worker has closed the connection")
+            parts.append(part)
+            length -= len(part)
+        return b"".join(parts)
+
     def close(self):
         self.socket.close()
