@@ -2,8 +2,8 @@
 /*
  * storm UNITS SEED FOLDER...: runs a target over inputs made from the steps of all files in the folders, mixed
  * at random and then mutated, until the target has taken in so many units (requests, samples). It needs
- * no fuzzer, so it runs in every build and at full speed; what it cannot do is learn. At the end it
- * prints the rate, and the resident memory after one part in ten and at the end.
+ * no fuzzer, so it runs in every build and at full speed; what it cannot do is learn. It prints the rate
+ * and the resident memory after each tenth.
  */
 #include "tests/fuzz/invariant.h"
 
@@ -17,7 +17,7 @@
 #define FILE_BYTES_MAX 65536
 #define INPUT_BYTES_MAX 8192
 /* Lines are requests, which do much; steps of a fixed length do little. */
-#define INPUT_LINES_MAX 24
+#define INPUT_LINES_MAX 64
 #define INPUT_STEPS_MAX 600
 
 struct step {
@@ -160,7 +160,7 @@ static void run(uint64_t units)
 {
 	static uint8_t input[INPUT_BYTES_MAX + 64];
 	const double start = seconds();
-	uint64_t inputs = 0, early_kib = 0;
+	uint64_t inputs = 0, tenths = 0;
 
 	while (fuzz_units < units) {
 		size_t length = mix(input);
@@ -171,13 +171,15 @@ static void run(uint64_t units)
 			length = mutate(input, length);
 		LLVMFuzzerTestOneInput(input, length);
 		inputs++;
-		if (early_kib == 0 && fuzz_units >= units / 10)
-			early_kib = resident_kib();
+		if (fuzz_units * 10 / units == tenths)
+			continue;
+		tenths = fuzz_units * 10 / units;
+		printf("%" PRIu64 " units in %" PRIu64 " inputs, %.0f a second, resident %" PRIu64
+		       " KiB\n",
+		       fuzz_units, inputs, (double)fuzz_units / (seconds() - start),
+		       resident_kib());
+		fflush(stdout);
 	}
-	printf("%" PRIu64 " units in %" PRIu64 " inputs, %.0f a second, resident %" PRIu64
-	       " KiB early, %" PRIu64 " KiB at the end\n",
-	       fuzz_units, inputs, (double)fuzz_units / (seconds() - start), early_kib,
-	       resident_kib());
 }
 
 int main(int argc, char **argv)

@@ -5,6 +5,7 @@
  */
 #include "common/json_scan.h"
 #include "tests/unit/example_conn.h"
+#include "tests/unit/example_room.h"
 #include "worker/conn/state.h"
 #include "worker/publish/query.h"
 
@@ -122,7 +123,8 @@ static cJSON *ask(const char *request)
 	struct json_scan_error wrong;
 	const char *answer;
 	cJSON *root;
-	const size_t length = query_answer(query, &source, request, strlen(request), &answer);
+	const size_t length =
+		query_answer(query, &source, request, strlen(request), &example_room, &answer);
 
 	cr_assert_leq(length, QUERY_BATCH_BYTES_MAX);
 	cr_assert_eq(json_scan_check(answer, length, &wrong), 0, "%s", wrong.message);
