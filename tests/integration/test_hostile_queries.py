@@ -7,8 +7,8 @@ from harness import sp
 from harness.scale import is_sanitized, scaled, wait_until
 from harness.sockets import anyone, connect, listen
 
-REQUESTS = scaled(100000, 5000)
-PEERS = 8  # each has one request under way
+REQUESTS = scaled(100000, 2000)
+PEERS = 24  # each has one request under way; the socket takes 32
 HONEST_EVERY = 1000
 # A request over the bus's own bound is disconnected (worker/publish/bus.h); below it, it is answered.
 LONGEST = 60000
@@ -151,5 +151,5 @@ def test_hostile_requests_are_answered_and_cost_nothing(own_tracer, netns):
     assert ended["query.refused"] - started["query.refused"] == storm.refused
     assert storm.refused > REQUESTS // 4
     if not is_sanitized():
-        assert late - early < 2048
+        assert late - early < 4096
     assert not tracer.events.holes() and tracer.events.broken is None
