@@ -104,9 +104,9 @@ static int set_constant(struct bpf_map *map, const char *section, bool value)
 		       : 0;
 }
 
-/* Sets sizes and constants, and leaves out what this candidate does not use. */
+/* Sets sizes and constants, and leaves out what this candidate, or a try of its hook, does not use. */
 static int prepare(struct bpf_object *object, const struct candidate *candidate,
-		   const struct loader *loader)
+		   const struct loader *loader, bool only_accept)
 {
 	struct bpf_program *program;
 	struct bpf_map *map;
@@ -114,7 +114,9 @@ static int prepare(struct bpf_object *object, const struct candidate *candidate,
 
 	bpf_object__for_each_program(program, object)
 	{
-		bool wanted = is_wanted(bpf_program__name(program), candidate);
+		const char *name = bpf_program__name(program);
+		bool wanted = only_accept ? strcmp(name, candidate->accept_program) == 0
+					  : is_wanted(name, candidate);
 
 		error = bpf_program__set_autoload(program, wanted);
 		if (error)
@@ -175,15 +177,40 @@ static int attach(struct loader *loader, const char *name)
 	return note_program(loader, program);
 }
 
+/* Whether the kernel takes the accept hook: without the programs that take it long to verify. */
+static int try_accept(const struct loader *loader, const struct candidate *candidate)
+{
+	struct bpf_object *object = open_object(candidate);
+	struct bpf_link *link = NULL;
+	int error;
+
+	if (!object)
+		return -errno;
+	error = prepare(object, candidate, loader, true);
+	if (!error)
+		error = bpf_object__load(object);
+	if (!error) {
+		link = bpf_program__attach(
+			bpf_object__find_program_by_name(object, candidate->accept_program));
+		error = link ? 0 : -errno;
+	}
+	bpf_link__destroy(link);
+	bpf_object__close(object);
+	return error;
+}
+
 static int try_candidate(struct loader *loader, const struct candidate *candidate)
 {
-	int error;
+	int error = candidate->accept_program ? try_accept(loader, candidate) : 0;
+
+	if (error)
+		return error;
 
 	loader->program_count = 0;
 	loader->object = open_object(candidate);
 	if (!loader->object)
 		return -errno;
-	error = prepare(loader->object, candidate, loader);
+	error = prepare(loader->object, candidate, loader, false);
 	if (!error)
 		error = bpf_object__load(loader->object);
 	if (!error) {
