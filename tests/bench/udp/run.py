@@ -18,6 +18,7 @@ import tempfile
 import time
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
+ITERATORS = {"snapshot", "snapshot_spilled", "list_flows", "sweep_flows"}  # run by passes
 UNITS = {"dns": "queries/s", "alone": "queries/s", "pingpong": "round trips/s",
          "bulk": "datagrams/s"}
 
@@ -208,7 +209,8 @@ def report_costs(tracer, run, done):
           f"{sum(cost['missed_runs'] for cost in costs)} runs missed, "
           f"{sum(cost['messages_missing'] for cost in costs)} messages missing at the subscriber; "
           f"worker {sum(cost['worker_ns'] for cost in costs) / max(1, records):.0f} ns a flow")
-    programs = {name: cost for name, cost in run["programs"].items() if cost[1] >= done / 10}
+    programs = {name: cost for name, cost in run["programs"].items()
+                if cost[1] >= done / 10 and name not in ITERATORS}
     print(f"BPF {sum(ns for ns, _ in programs.values()) / max(1, done):.0f} ns for each of "
           f"{done}: " + ", ".join(f"{name} {ns / runs:.0f} ns a run, {runs / done:.1f} runs"
                                   for name, (ns, runs) in programs.items()))
