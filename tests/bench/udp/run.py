@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import pathlib
+import signal
 import statistics
 import subprocess
 import sys
@@ -111,6 +112,9 @@ class Sockwarden(Nothing):
         try:
             self.tracer.start_privd()
             self.tracer.start_worker()
+        except BaseException:
+            self.tracer.close()  # or it would be there in all that follows
+            raise
         finally:
             daemons.binary = usual
         self.sink = subprocess.Popen(
@@ -217,6 +221,7 @@ def report_costs(tracer, run, done):
 
 
 def main():
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # ends what was started
     daemons.ensure_users()
     namespace = Netns("bench")
     namespace.sysctl("net.ipv4.ip_local_port_range", "1024 65535")
