@@ -551,4 +551,5 @@ def test_threads_and_processes_that_share_a_socket_lose_no_byte(udp_tracer, lane
     got = [flow + more for flow, more in zip(numbers(flows[at_server]), extra)]
     assert got[2:] == [30 * count, 3 * count]
     print("to no flow:", extra)
-    assert extra[1] + extra[3] <= 6 * count // 1000, "too much went to no flow"
+    # A processor of a virtual machine may be stopped while it holds a flow's lock.
+    assert extra[1] + extra[3] <= 6 * count // 100, "too much went to no flow"
