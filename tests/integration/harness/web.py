@@ -14,7 +14,7 @@ pid {directory}/nginx.pid;
 error_log {directory}/error.log warn;
 events {{ worker_connections 4096; }}
 http {{
-    log_format exact '$pid $remote_addr $remote_port $request_length $bytes_sent $status';
+    log_format exact '$pid $remote_addr $remote_port $request_length $bytes_sent $status $connection';
     access_log {directory}/access.log exact;
     client_body_temp_path {directory}/body;
     proxy_temp_path {directory}/proxy;
@@ -40,6 +40,7 @@ class Request:
     read_bytes: int
     written_bytes: int
     status: int
+    connection: int
 
 
 class Nginx:

@@ -1,0 +1,264 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Compares what was published with what others know, and keeps the counts in a table."""
+import dataclasses
+
+from harness.lab import FORWARDED
+from harness.sockets import key_of, total
+
+BYTES = ("sent_bytes", "recv_bytes")
+PACKETS = ("sent_packets", "recv_packets")
+EXAMPLES = 5
+HEADER_BYTES = {"ipv4": 28, "ipv6": 48}  # of IP and UDP
+
+
+@dataclasses.dataclass
+class Row:
+    """One source's words about one kind of traffic."""
+    source: str
+    kind: str
+    known: int = 0
+    told: int = 0
+    missing: int = 0
+    twice: int = 0
+    bytes_differ: int = 0
+    packets_differ: object = 0  # None: the source knows none
+    facts_wrong: int = 0
+
+
+class Ledger:
+    """Rows by source and kind, and the first differences of each."""
+    COLUMNS = ("source", "kind", "known", "told", "missing", "twice", "bytes differ",
+               "packets differ", "facts wrong")
+
+    def __init__(self):
+        self.rows = {}
+        self.examples = []
+
+    def row(self, source, kind):
+        return self.rows.setdefault((source, kind), Row(source, kind))
+
+    def wrong(self, row, column, *what):
+        """One more difference."""
+        setattr(row, column, getattr(row, column) + 1)
+        if getattr(row, column) <= EXAMPLES:
+            self.examples.append(f"{row.source}, {row.kind}: {column}: "
+                                 + " ".join(map(str, what)))
+
+    def pair(self, row, expected, connections, what):
+        """As many told as known; what is beyond that was told twice, or without a cause."""
+        row.known += expected
+        row.told += min(expected, len(connections))
+        for _ in range(expected - len(connections)):
+            self.wrong(row, "missing", what)
+        for connection in connections[expected:]:
+            self.wrong(row, "twice", what, connection)
+
+    def equal(self, row, column, expected, told, what):
+        """expected may be a list of which one must be right."""
+        allowed = expected if isinstance(expected, list) else [expected]
+        if told not in allowed:
+            self.wrong(row, column, what, "expected", expected, "told", told)
+
+    def join(self, other):
+        """Takes over another ledger's rows, none of which is here."""
+        self.rows.update(other.rows)
+        self.examples += other.examples
+
+    def is_clean(self):
+        """Whether there is no difference at all."""
+        return not any(getattr(row, column) for row in self.rows.values() for column in
+                       ("missing", "twice", "bytes_differ", "packets_differ", "facts_wrong"))
+
+    def __str__(self):
+        cells = [self.COLUMNS] + [
+            tuple("-" if value is None else str(value) for value in dataclasses.astuple(row))
+            for row in self.rows.values()]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(self.COLUMNS))]
+        lines = ["  ".join(cell.ljust(width) if i < 2 else cell.rjust(width)
+                           for i, (cell, width) in enumerate(zip(line, widths)))
+                 for line in cells]
+        return "\n".join(lines + self.examples)
+
+
+def overlap(flows):
+    """Those of flows with the same ends that lived at the same time: one of them is too many."""
+    found, before = [], 0
+    for flow in sorted(flows, key=lambda c: int(c["opened_ns"])):
+        opened = int(flow["opened_ns"])
+        if opened < before:
+            found.append(flow)
+        before = max(before, opened + int(flow["duration_ns"]))
+    return found
+
+
+def summed(flows, names):
+    return tuple(sum(flow["total"][name] for flow in flows) for name in names)
+
+
+class Books:
+    """Everything that was told as closed in a lab's namespaces, by end."""
+
+    def __init__(self, lab, kinds, events):
+        self.kinds = kinds
+        self.all = {"client": [], "server": []}
+        self.by_key = {"client": {}, "server": {}}
+        for side, namespace in (("client", lab.client), ("server", lab.server)):
+            self.all[side] = [c for c in events.closed if namespace.is_ours(c)]
+            for connection in sorted(self.all[side], key=lambda c: int(c["opened_ns"])):
+                key = (connection["protocol"], key_of(connection))
+                self.by_key[side].setdefault(key, []).append(connection)
+
+    def find(self, side, protocol, key):
+        return self.by_key[side].get((protocol, key), [])
+
+    def kind_of(self, side, key):
+        """The kind of traffic that a key belongs to, or None."""
+        port = key[3] if side == "client" else key[1]
+        for kind in self.kinds:
+            if port in kind.ports or port - FORWARDED in kind.ports:
+                return kind
+        return None
+
+
+def compare_captures(ledger, books, captured):
+    """captured: {side: {(protocol, key): [Flow]}}."""
+    for side, flows in captured.items():
+        for (protocol, key), seen in flows.items():
+            kind = books.kind_of(side, key)
+            row = ledger.row("capture", kind.name if kind else "other")
+            told = books.find(side, protocol, key)
+            if protocol == "tcp":
+                compare_tcp(ledger, row, side, seen, told)
+            else:
+                compare_udp(ledger, row, side, seen[0], told)
+        for (protocol, key), told in books.by_key[side].items():
+            if (protocol, key) not in flows:
+                kind = books.kind_of(side, key)
+                ledger.wrong(ledger.row("capture", kind.name if kind else "other"), "twice",
+                             "nobody else saw it:", side, told[0])
+
+
+def compare_tcp(ledger, row, side, seen, told):
+    # A SYN that is refused never gets a socket at the server.
+    seen = [flow for flow in seen if side == "client" or flow.out_synacks]
+    ledger.pair(row, len(seen), told, (side, seen[0].key if seen else None))
+    for flow, connection in zip(seen, told):
+        what = (side, flow)
+        ledger.equal(row, "bytes_differ", flow.bytes, total(connection, *BYTES), what)
+        ledger.equal(row, "packets_differ", flow.counted_packets(), total(connection, *PACKETS),
+                     what)
+
+
+def compare_udp(ledger, row, side, seen, told):
+    """One pair of ends may have been several flows, one after the other."""
+    row.known += 1
+    row.told += bool(told)
+    if not told:
+        ledger.wrong(row, "missing", side, seen)
+        return
+    for flow in overlap(told):
+        ledger.wrong(row, "twice", side, flow)
+    ledger.equal(row, "bytes_differ", seen.bytes, summed(told, BYTES), (side, seen))
+    ledger.equal(row, "packets_differ", seen.packets, summed(told, PACKETS), (side, seen))
+
+
+def compare_conntrack(ledger, books, entries, captured):
+    """Both ends of each entry, its numbers, and the other side that its translation has."""
+    told_of = {}
+    for entry in entries:
+        ends = {"client": entry.original, "server": entry.reply}
+        kind = books.kind_of("client", entry.original)
+        row = ledger.row("conntrack -L", kind.name if kind else "other")
+        for side, key in ends.items():
+            seen = captured[side].get((entry.protocol, key), [])
+            told = books.find(side, entry.protocol, key)
+            if side == "server" and entry.protocol == "tcp" and not any(
+                    flow.out_synacks for flow in seen):
+                continue  # refused
+            turn = told_of[side, entry.protocol, key] = told_of.get((side, entry.protocol, key), 0) + 1
+            row.known += 1
+            row.told += len(told) >= turn
+            if len(told) < turn:
+                ledger.wrong(row, "missing", side, entry)
+        compare_entry(ledger, row, entry, books, captured)
+        compare_nat(ledger, books, entry, kind)
+
+
+def compare_entry(ledger, row, entry, books, captured):
+    """Packets and IP bytes; what a TCP packet has besides its payload only the capture knows."""
+    told = books.find("client", entry.protocol, entry.original)
+    seen = captured["client"].get((entry.protocol, entry.original), [])
+    if len(seen) != 1 or not told:
+        return  # ports that were used again are compared by the capture alone
+    packets, sizes = summed(told, PACKETS), summed(told, BYTES)
+    if entry.protocol == "udp":
+        headers = tuple(count * HEADER_BYTES[told[0]["family"]] for count in packets)
+    else:
+        # What the socket did not count, as counted_packets() says.
+        packets = tuple(known - own + count for known, own, count in zip(
+            seen[0].packets, total(told[0], *PACKETS), packets))
+        # Headers, and payload that was sent in vain: again, or before a reset.
+        headers = tuple(whole - own for whole, own in zip(seen[0].ip_bytes, seen[0].acked))
+    ledger.equal(row, "packets_differ", entry.packets, packets, entry)
+    ledger.equal(row, "bytes_differ", entry.ip_bytes,
+                 tuple(size + header for size, header in zip(sizes, headers)), entry)
+
+
+def end(address, port):
+    return {"ip": address, "port": port}
+
+
+def compare_nat(ledger, books, entry, kind):
+    """Each end's `nat` is what the other end sees."""
+    row = ledger.row("translated" if entry.is_translated else "not translated",
+                     kind.name if kind else "other")
+    row.packets_differ = None
+    for side, own, other in (("client", entry.original, entry.reply),
+                             ("server", entry.reply, entry.original)):
+        expected = {"local": end(*other[2:]), "remote": end(*other[:2])}
+        for connection in books.find(side, entry.protocol, own):
+            row.known += 1
+            right = connection["nat"] == (expected if entry.is_translated else None)
+            row.told += right
+            if not right:
+                ledger.wrong(row, "facts_wrong", side, entry, connection["nat"])
+
+
+def compare_processes(ledger, books, lab):
+    """Names, pids and containers of both ends."""
+    for side, connections in books.all.items():
+        for connection in connections:
+            kind = books.kind_of(side, key_of(connection))
+            if not kind:
+                continue
+            row = ledger.row("processes", kind.name)
+            row.packets_differ = None
+            row.known += 1
+            processes = kind.clients if side == "client" else kind.servers
+            name = kind.client_name if side == "client" else kind.server_name
+            container = (lab.containers[kind.container][1]
+                         if side == "client" and kind.container else None)
+            right = (connection["comm"] == name and connection["container"] == container
+                     and (connection["pid"] in processes or kind.server_forks and side == "server"))
+            row.told += right
+            if not right:
+                ledger.wrong(row, "facts_wrong", side, connection)
+
+
+def compare_deltas(ledger, books, events):
+    """What was told of each connection while it lived and at its end adds up to its total."""
+    sums = {}
+    for connection in events.active + events.closed:
+        own = sums.setdefault(connection["id"], {})
+        for name, value in connection["delta"].items():
+            own[name] = own.get(name, 0) + value
+    for side, connections in books.all.items():
+        for connection in connections:
+            kind = books.kind_of(side, key_of(connection))
+            row = ledger.row("deltas", kind.name if kind else "other")
+            row.known += 1
+            row.told += 1
+            ledger.equal(row, "bytes_differ", tuple(connection["total"][n] for n in BYTES),
+                         tuple(sums[connection["id"]][n] for n in BYTES), connection)
+            ledger.equal(row, "packets_differ", tuple(connection["total"][n] for n in PACKETS),
+                         tuple(sums[connection["id"]][n] for n in PACKETS), connection)

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who else knows what went through a lab: a packet capture at either end, and the gateway's conntrack."""
+import dataclasses
+import re
+import subprocess
+import threading
+
+from harness.scale import program, wait_until
+
+
+@dataclasses.dataclass
+class Flow:
+    """What a capture saw of one conversation; out is from the end where it stands."""
+    protocol: str
+    key: tuple  # local ip, port, remote ip, port
+    role: str  # of this end: client, server; "-" of UDP
+    packets: tuple  # out, in
+    ip_bytes: tuple
+    payload: tuple  # what was sent again is counted again
+    acked: tuple = None  # payload of TCP that the receiver acknowledged
+    out_synacks: int = 0
+    in_syns: int = 0
+    cut: tuple = None  # packets when the socket may have gone over into FIN_WAIT2 without an owner
+
+    @property
+    def bytes(self):
+        """What the sockets must have counted."""
+        return self.acked if self.protocol == "tcp" else self.payload
+
+    def counted_packets(self):
+        """What a TCP socket may have counted of its segments: one of these, exactly.
+
+        A listener's SYN+ACK goes out before there is a socket, which then begins with one SYN. A socket
+        that was closed first is replaced by a small one when only the peer's FIN is to come: that
+        FIN and its answer are counted nowhere. It is not if somebody still has it open, which
+        no packet shows.
+        """
+        found = []
+        for packets in (self.packets, self.cut):
+            if packets and self.role == "server":
+                packets = (packets[0] - self.out_synacks, packets[1] - (self.in_syns - 1))
+            if packets:
+                found.append(packets)
+        return found
+
+
+class Capture:
+    """tests/programs/witness at a device of a namespace."""
+
+    def __init__(self, namespace, device):
+        self.namespace = namespace
+        self._process = namespace.start(program("witness"), device, stdin=subprocess.PIPE,
+                                        stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout.readline() == "ready\n"
+        self.packets = 0
+
+    def stop(self):
+        """{(protocol, key): [flows in the order of their beginning]}; nothing may have been lost."""
+        output, _ = self._process.communicate("")
+        *lines, end = output.splitlines()
+        words = end.split()
+        assert words[0] == "end" and words[3:] == ["dropped", "0", "fragments", "0"], end
+        self.packets = int(words[2])
+        flows = {}
+        for line in reversed(lines):
+            flow = parse(line.split())
+            flows.setdefault((flow.protocol, flow.key), []).append(flow)
+        return flows
+
+    def close(self):
+        self._process.kill()
+        self._process.wait()
+
+
+def parse(words):
+    protocol, ip, port, peer_ip, peer_port, role, *numbers = words
+    out_packets, out_ip, out_payload, in_packets, in_ip, in_payload = map(int, numbers[:6])
+    flow = Flow(protocol, (ip, int(port), peer_ip, int(peer_port)), role,
+                (out_packets, in_packets), (out_ip, in_ip), (out_payload, in_payload))
+    if protocol == "tcp":
+        out_acked, in_acked, flow.out_synacks, flow.in_syns = map(int, numbers[6:10])
+        flow.acked = (out_acked, in_acked)
+        flow.cut = None if numbers[10] == "-" else (int(numbers[10]), int(numbers[11]))
+    return flow
+
+
+@dataclasses.dataclass
+class Entry:
+    """One of conntrack's; each tuple is (source ip, port, destination ip, port)."""
+    protocol: str
+    original: tuple
+    reply: tuple
+    packets: tuple  # original, reply
+    ip_bytes: tuple
+
+    @property
+    def is_translated(self):
+        return self.original != (*self.reply[2:], *self.reply[:2])
+
+
+def entry_of(line):
+    """A line of conntrack(8), or None."""
+    protocol = next((word for word in line.split() if word in ("tcp", "udp")), None)
+    found = {key: re.findall(rf"\b{key}=(\S+)", line)
+             for key in ("src", "dst", "sport", "dport", "packets", "bytes")}
+    if not protocol or len(found["dport"]) != 2:
+        return None
+    tuples = [(found["src"][i], int(found["sport"][i]), found["dst"][i], int(found["dport"][i]))
+              for i in range(2)]
+    assert len(found["packets"]) == 2, f"nf_conntrack_acct is off: {line}"
+    return Entry(protocol, *tuples, *(tuple(map(int, found[key])) for key in ("packets", "bytes")))
+
+
+class Conntrack:
+    """The gateway's entries: those that ended meanwhile, as -E tells them, and those that -L lists."""
+
+    def __init__(self, namespace):
+        self.namespace = namespace
+        self._ended = []
+        self._events = namespace.start("conntrack", "-E", "-e", "DESTROY", "-b", "16777216",
+                                       stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        # It says nothing when it listens; its socket can be seen.
+        wait_until(lambda: f"conntrack/{self._events.pid}" in
+                   namespace.run("ss", "-H", "-f", "netlink").stdout, 10, "conntrack listens")
+        self._thread = threading.Thread(target=lambda: self._ended.extend(self._events.stdout))
+        self._thread.start()
+
+    def stop(self):
+        """All entries, in no order."""
+        listed = []
+        for family in ("ipv4", "ipv6"):
+            listed += self.namespace.run("conntrack", "-L", "-f", family).stdout.splitlines()
+        self._events.terminate()
+        self._thread.join()
+        errors = self._events.communicate()[1]
+        assert "ENOBUFS" not in errors, errors
+        return [entry for entry in map(entry_of, listed + self._ended) if entry]
+
+    def close(self):
+        self._events.kill()
+        self._events.wait()
