@@ -9,7 +9,6 @@ SOCKWARDEN_SIDE_SECONDS  how long (60; 10 on emulated machines and with sanitize
 """
 import copy
 import dataclasses
-import ipaddress
 import itertools
 import os
 import time
@@ -19,6 +18,7 @@ import pytest
 from harness import ledger as ledgers
 from harness import program_words
 from harness.cgroups import privd_prefix
+from harness.isolation import all_but
 from harness.lab import NETWORKS, Lab
 from harness.scale import SCALE, SLOW, is_sanitized, wait_until
 from harness.sockets import key_of
@@ -29,22 +29,13 @@ SECONDS = float(os.environ.get("SOCKWARDEN_SIDE_SECONDS",
                                "10" if SCALE < 1 or is_sanitized() else "60"))
 
 
-def all_but(networks):
-    """Every other address, as prefixes: what the rest of the machine does is not told."""
-    found = {}
-    for network in map(ipaddress.ip_network, networks):
-        whole = ipaddress.ip_network("::/0" if network.version == 6 else "0.0.0.0/0")
-        found.update({str(prefix): ["*"] for prefix in whole.address_exclude(network)})
-    return found
-
-
 class Scene:
     """A lab, its daemons, its witnesses, and all kinds of traffic."""
 
     def __init__(self, directory, own_tracer):
         self.lab = Lab(directory)
         self.tracer = own_tracer(
-            config={"publish.interval_s": 5, "exclude.source": all_but(NETWORKS)},
+            config={"publish.interval_s": 5, "exclude.source": all_but(*NETWORKS)},
             privd_prefix=privd_prefix("v2")).start()
         self.captures = {"client": Capture(self.lab.client, self.lab.client_device),
                          "server": Capture(self.lab.server, self.lab.server_device)}
