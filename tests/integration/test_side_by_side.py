@@ -23,7 +23,7 @@ from harness.lab import NETWORKS, Lab
 from harness.scale import SCALE, SLOW, is_sanitized, wait_until
 from harness.sockets import key_of
 from harness.traffic import KINDS
-from harness.witnesses import Capture, Conntrack
+from harness.witnesses import Capture, Conntrack, udp_counters
 
 SECONDS = float(os.environ.get("SOCKWARDEN_SIDE_SECONDS",
                                "10" if SCALE < 1 or is_sanitized() else "60"))
@@ -71,11 +71,21 @@ def wait_for_the_last(scene):
     time.sleep(2 * min(SLOW, 3))
 
 
-def compare(scene, books, captured, entries, events):
+@dataclasses.dataclass
+class Known:
+    """What the witnesses say when all is over."""
+    captured: dict  # {side: {(protocol, key): [Flow]}}
+    entries: list  # of conntrack
+    udp_counters: dict  # {side: (sent, read)}
+
+
+def compare(scene, books, known, events):
     """A table of everything but ss, which was asked while connections lived."""
     ledger = ledgers.Ledger()
-    ledgers.compare_captures(ledger, books, captured)
-    ledgers.compare_conntrack(ledger, books, entries, captured)
+    counts_reads = scene.tracer.hook("udp") != "cgroup_skb"
+    ledgers.compare_captures(ledger, books, known.captured, counts_reads)
+    ledgers.compare_udp_counters(ledger, books, known.captured, known.udp_counters, counts_reads)
+    ledgers.compare_conntrack(ledger, books, known.entries, known.captured)
     program_words.compare_all(ledger, books)
     ledgers.compare_processes(ledger, books, scene.lab)
     ledgers.compare_deltas(ledger, books, events)
@@ -114,7 +124,7 @@ class Told:
     closed: list
 
 
-def check_that_faults_are_found(scene, books, captured, entries):
+def check_that_faults_are_found(scene, books, known):
     """The comparison itself is put to the test, with each fault at either end; kinds take turns."""
     turn = itertools.cycle(scene.kinds)
     for fault, (plant, column) in FAULTS.items():
@@ -126,8 +136,7 @@ def check_that_faults_are_found(scene, books, captured, entries):
             plant(chosen)
             events = Told(scene.tracer.events.active,
                           [c for c in scene.tracer.events.closed if c["id"] not in ids] + chosen)
-            found = compare(scene, ledgers.Books(scene.lab, scene.kinds, events), captured, entries,
-                            events)
+            found = compare(scene, ledgers.Books(scene.lab, scene.kinds, events), known, events)
             assert sum(getattr(row, column) or 0 for row in found.rows.values()), (
                 f"not found: {fault}, {kind.name}, {side}")
 
@@ -144,19 +153,21 @@ def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
     for kind in scene.kinds:
         kind.stop()
     wait_for_the_last(scene)
-    captured = {side: capture.stop() for side, capture in scene.captures.items()}
-    entries = scene.conntrack.stop()
+    known = Known({side: capture.stop() for side, capture in scene.captures.items()},
+                  scene.conntrack.stop(),
+                  {side: udp_counters(capture.namespace) for side, capture in scene.captures.items()})
 
     events = scene.tracer.events
     assert not events.holes(), "messages are missing by their seq"
     assert not events.duplicates(), "told as closed twice"
     books = ledgers.Books(scene.lab, scene.kinds, events)
-    ledger = compare(scene, books, captured, entries, events)
+    ledger = compare(scene, books, known, events)
     ledger.join(standing)
     status = scene.tracer.status()
     print(f"\n{SECONDS:g} s, hooks {status['kernel']['hooks']}, packets captured: "
-          + ", ".join(f"{side} {capture.packets}" for side, capture in scene.captures.items()))
+          + ", ".join(f"{side} {capture.packets}" for side, capture in scene.captures.items())
+          + f"; datagrams that nobody read: {ledger.unread}")
     print(ledger)
     assert ledger.is_clean(), "there are differences, see above"
     assert set(status["loss"]["stages"].values()) == {0}, status["loss"]
-    check_that_faults_are_found(scene, books, captured, entries)
+    check_that_faults_are_found(scene, books, known)

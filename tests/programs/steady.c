@@ -96,8 +96,8 @@ static void *run(void *context)
 	const int listener = listen_at(port);
 	const double began = now(), end = began + seconds;
 
-	for (double time = began; time < end; time = now()) {
-		const uint64_t due = (uint64_t)((time - began) * rate);
+	while (now() < end) {
+		const uint64_t due = (uint64_t)((now() - began) * rate);
 
 		while (worker->made < due && now() < end)
 			connect_once(worker, listener, port);

@@ -5,6 +5,7 @@ The client's programs run in two groups that look like containers. Segmentation 
 that a packet socket sees what the sockets count.
 """
 import os
+import subprocess
 import uuid
 
 from harness.cgroups import Hierarchy
@@ -70,7 +71,9 @@ class Lab:
 
     def _set_up_gateway(self, outside):
         # An id in the initial namespace lets its translations be heard there.
-        os.system(f"ip netns set {self.gateway.name} auto")
+        subprocess.run(["ip", "netns", "set", self.gateway.name, "auto"], check=True)
+        # The rules come first: with them comes what has these sysctls.
+        self.gateway.run("nft", RULES.replace("DEVICE", outside))
         for key, value in {
                 "net.ipv4.ip_forward": 1, "net.ipv6.conf.all.forwarding": 1,
                 "net.netfilter.nf_conntrack_acct": 1,
@@ -80,7 +83,6 @@ class Lab:
                 "net.netfilter.nf_conntrack_tcp_timeout_time_wait": 3600,
                 "net.netfilter.nf_conntrack_tcp_timeout_close": 3600}.items():
             self.gateway.sysctl(key, value)
-        self.gateway.run("nft", RULES.replace("DEVICE", outside))
 
     def _make_containers(self, directory):
         self._hierarchy = Hierarchy("v2", directory / "cgroup")

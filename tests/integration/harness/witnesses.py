@@ -97,6 +97,10 @@ class Entry:
     def is_translated(self):
         return self.original != (*self.reply[2:], *self.reply[:2])
 
+    def ends(self):
+        """(side, its own end first) of both ends."""
+        return (("client", self.original), ("server", self.reply))
+
 
 def entry_of(line):
     """A line of conntrack(8), or None."""
@@ -126,7 +130,7 @@ class Conntrack:
         self._thread.start()
 
     def stop(self):
-        """All entries, in no order."""
+        """All entries; those of one and the same ends in the order of their time."""
         listed = []
         for family in ("ipv4", "ipv6"):
             listed += self.namespace.run("conntrack", "-L", "-f", family).stdout.splitlines()
@@ -134,8 +138,26 @@ class Conntrack:
         self._thread.join()
         errors = self._events.communicate()[1]
         assert "ENOBUFS" not in errors, errors
-        return [entry for entry in map(entry_of, listed + self._ended) if entry]
+        return [entry for entry in map(entry_of, self._ended + listed) if entry]
 
     def close(self):
         self._events.kill()
         self._events.wait()
+
+
+def udp_counters(namespace):
+    """What the kernel counted in a namespace: (datagrams sent, datagrams read), of both families.
+
+    None may have been thrown away for want of room: then the capture and the sockets must differ.
+    """
+    found = {}
+    with namespace.entered():
+        with open("/proc/thread-self/net/snmp", encoding="ascii") as file:
+            names, values = [line.split()[1:] for line in file if line.startswith("Udp:")]
+        found.update(("Udp" + name, int(value)) for name, value in zip(names, values))
+        with open("/proc/thread-self/net/snmp6", encoding="ascii") as file:
+            found.update((words[0], int(words[1])) for words in map(str.split, file))
+    for name in ("UdpRcvbufErrors", "Udp6RcvbufErrors", "UdpInErrors", "Udp6InErrors"):
+        assert found[name] == 0, f"{name} is {found[name]}: receive queues were full"
+    return tuple(found["Udp" + name] + found["Udp6" + name]
+                 for name in ("OutDatagrams", "InDatagrams"))
