@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Compares what was published with what the programs of harness/traffic.py say, and with ss."""
+from harness.lab import SERVER
 from harness.ledger import BYTES, PACKETS, summed
 from harness.sockets import key_of, ss, total
 
@@ -30,9 +31,8 @@ def nginx(ledger, books, kind):
     for (port, address, client_port, number), numbers in sorted(kind.logged().items()):
         by_ends.setdefault((port, address, client_port), []).append((number, numbers))
     for (port, address, client_port), logged in by_ends.items():
-        told = [c for c in books.all["server"] if c["local"]["port"] == port
-                and (c["remote"]["ip"], c["remote"]["port"]) == (address, client_port)]
-        told.sort(key=lambda c: int(c["opened_ns"]))
+        server = SERVER[6 if ":" in address else 4]
+        told = books.find("server", "tcp", (server, port, address, client_port))
         ledger.pair(row, len(logged), told, (address, client_port))
         for (_, (read, written)), connection in zip(logged, told):
             ledger.equal(row, "bytes_differ", (written, read), total(connection, *BYTES),
