@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """Side by side on the same live traffic: what is published, and what everybody else knows of it.
 
-Real programs talk between namespaces, by a gateway that translates. Each flow that a packet capture at
-either end, the gateway's conntrack, ss, or the programs themselves know of must be told, at both ends, once,
-with equal bytes and packets, with its translation, its process and its container; and nothing else.
+Real programs talk between namespaces, by a gateway that translates. Each flow that a packet capture
+at either end, the gateway's conntrack, ss, or the programs themselves know of must be told, at both
+ends, once, with equal bytes and packets, with its translation, its process and its container; and
+nothing else.
 
 SOCKWARDEN_SIDE_SECONDS  how long (60; 10 on emulated machines and with sanitizers)
 """
@@ -67,7 +68,8 @@ def wait_for_the_last(scene):
     wait_until(lambda: not [c for c in scene.tracer.snapshot()
                             if any(namespace.is_ours(c) for namespace in namespaces)],
                20, "the end of every flow", 0.5)
-    wait_until(lambda: scene.tracer.status()["connections"]["unaccounted"] == 0, 10, "the books", 0.5)
+    wait_until(lambda: scene.tracer.status()["connections"]["unaccounted"] == 0, 10, "the books",
+               0.5)
     time.sleep(2 * min(SLOW, 3))
 
 
@@ -156,7 +158,8 @@ def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
     wait_for_the_last(scene)
     known = Known({side: capture.stop() for side, capture in scene.captures.items()},
                   scene.conntrack.stop(),
-                  {side: udp_counters(capture.namespace) for side, capture in scene.captures.items()},
+                  {side: udp_counters(capture.namespace)
+                   for side, capture in scene.captures.items()},
                   scene.tracer.hook("udp") != "cgroup_skb")
 
     events = scene.tracer.events

@@ -198,7 +198,8 @@ def compare_conntrack(ledger, books, entries, captured):
     for entry in entries:
         kind = books.kind_of("client", entry.original)
         row = ledger.row("conntrack -L", kind.name if kind else "other")
-        turn = turns[entry.protocol, entry.original] = turns.get((entry.protocol, entry.original), -1) + 1
+        ends = (entry.protocol, entry.original)
+        turn = turns[ends] = turns.get(ends, -1) + 1
         # Of UDP one entry may be several flows, one after the other.
         which = slice(turn, turn + 1) if entry.protocol == "tcp" else slice(None)
         told = {side: books.find(side, entry.protocol, key)[which] for side, key in entry.ends()}

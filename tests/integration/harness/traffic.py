@@ -134,8 +134,10 @@ class Web(Kind):
             self.logs[port] = server.log_path
 
     def run(self, end):
-        urls = (f"http://{SERVER[4]}:{WEB}/file?[1-20]", f"http://{INSIDE[4]}:{FORWARDED + WEB}/file?[1-20]",
-                f"http://[{SERVER[6]}]:{WEB}/file?[1-10]", f"http://{SERVER[4]}:{PLAIN_WEB}/file?[1-5]",
+        urls = (f"http://{SERVER[4]}:{WEB}/file?[1-20]",
+                f"http://{INSIDE[4]}:{FORWARDED + WEB}/file?[1-20]",
+                f"http://[{SERVER[6]}]:{WEB}/file?[1-10]",
+                f"http://{SERVER[4]}:{PLAIN_WEB}/file?[1-5]",
                 f"http://{SERVER[4]}:{CLOSED}/")
         for _, url in rounds(end, *urls):
             curl = self.client("curl", "-sS", "--no-progress-meter", "-o", "/dev/null", url)
@@ -259,18 +261,21 @@ class Pipe(Kind):
         for port in self.held_ports:
             self._hold(port)
         for number, size in rounds(end, 1, 70_001, 0, 1_234_567):
+            back = number % 40 * 37  # nc may end before it has sent more than it reads at once
             ours, theirs = (self._file(name, count)
-                            for name, count in (("ours", size), ("theirs", number * 37)))
+                            for name, count in (("ours", size), ("theirs", back)))
             came = self.directory / "came"
             with open(theirs, "rb") as source, open(came, "wb") as target:
-                server = self.serve("nc", "-N", "-l", SERVER[4], str(PIPE), stdin=source, stdout=target)
+                server = self.serve("nc", "-N", "-l", SERVER[4], str(PIPE), stdin=source,
+                                    stdout=target)
                 self.wait_port("tcp", PIPE)
                 with open(ours, "rb") as own:
                     client = self.client("nc", "-N", SERVER[4], str(PIPE), stdin=own)
                     output, errors = client.communicate()
                 assert client.returncode == 0 and server.wait(20 * SLOW) == 0, errors
-            assert (came.stat().st_size, len(output)) == (size, number * 37)
-            self.carried[client.pid] = (size, number * 37)
+            came_back = (came.stat().st_size, len(output))
+            assert came_back == (size, back), (number, came_back, (size, back))
+            self.carried[client.pid] = (size, back)
             time.sleep(0.3)
 
     def _file(self, name, size):
