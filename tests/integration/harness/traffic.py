@@ -315,27 +315,27 @@ class PipeUdp(Kind):
 
     def run(self, end):
         for number, address in rounds(end, SERVER[4], SERVER[6]):
-            server = self.serve("nc", "-u", "-l", address, str(PIPE_UDP), stdin=subprocess.PIPE)
+            server = self.serve("nc", "-u", "-l", address, str(PIPE_UDP), stdin=subprocess.PIPE,
+                                stdout=subprocess.PIPE)
             self.wait_port("udp", PIPE_UDP)
-            client = self.client("nc", "-u", address, str(PIPE_UDP), stdin=subprocess.PIPE,
-                                 stdout=subprocess.DEVNULL)
-            sizes = [1 + (number * 31 + i * 97) % 1200 for i in range(20)]
-            for size in sizes:
-                self._write(client, size)
-                time.sleep(0.05 * min(SLOW, 4))
-                self._write(server, size // 2 + 1)
-                time.sleep(0.05 * min(SLOW, 4))
-            time.sleep(0.3 * SLOW)
+            client = self.client("nc", "-u", address, str(PIPE_UDP), stdin=subprocess.PIPE)
+            there = [1 + (number * 31 + i * 97) % 1200 for i in range(20)]
+            back = [size // 2 + 1 for size in there]
+            for size, answer in zip(there, back):
+                self._carry(client, server, size)
+                self._carry(server, client, answer)
             for process in (client, server):
                 process.terminate()
                 process.wait(10 * SLOW)
-            back = [size // 2 + 1 for size in sizes]
-            self.carried[client.pid] = (sum(sizes), len(sizes), sum(back), len(back))
+            self.carried[client.pid] = (sum(there), len(there), sum(back), len(back))
+            time.sleep(0.5)
 
     @staticmethod
-    def _write(process, size):
-        process.stdin.write(b"z" * size)
-        process.stdin.flush()
+    def _carry(sender, receiver, size):
+        """One datagram: the next one is written when this one has arrived, so that nc joins none."""
+        sender.stdin.write(b"z" * size)
+        sender.stdin.flush()
+        assert len(receiver.stdout.read(size)) == size
 
 
 class Crowd(Kind):

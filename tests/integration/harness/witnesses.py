@@ -6,6 +6,7 @@ import subprocess
 import threading
 
 from harness.scale import program, wait_until
+from harness.udp import kernel_counts
 
 
 @dataclasses.dataclass
@@ -150,14 +151,7 @@ def udp_counters(namespace):
 
     None may have been thrown away for want of room: then the capture and the sockets must differ.
     """
-    found = {}
-    with namespace.entered():
-        with open("/proc/thread-self/net/snmp", encoding="ascii") as file:
-            names, values = [line.split()[1:] for line in file if line.startswith("Udp:")]
-        found.update(("Udp" + name, int(value)) for name, value in zip(names, values))
-        with open("/proc/thread-self/net/snmp6", encoding="ascii") as file:
-            found.update((words[0], int(words[1])) for words in map(str.split, file))
-    for name in ("UdpRcvbufErrors", "Udp6RcvbufErrors", "UdpInErrors", "Udp6InErrors"):
+    found = kernel_counts(namespace)
+    for name in ("RcvbufErrors", "InErrors", "Udp6RcvbufErrors", "Udp6InErrors"):
         assert found[name] == 0, f"{name} is {found[name]}: receive queues were full"
-    return tuple(found["Udp" + name] + found["Udp6" + name]
-                 for name in ("OutDatagrams", "InDatagrams"))
+    return tuple(found[name] + found["Udp6" + name] for name in ("OutDatagrams", "InDatagrams"))
