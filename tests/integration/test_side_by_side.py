@@ -171,7 +171,8 @@ def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
     status = scene.tracer.status()
     print(f"\n{SECONDS:g} s, hooks {status['kernel']['hooks']}, packets captured: "
           + ", ".join(f"{side} {capture.packets}" for side, capture in scene.captures.items())
-          + f"; datagrams that nobody read: {ledger.unread}")
+          + "; datagrams that nobody read: "
+          + ", ".join(f"{side} {ledger.unread_datagrams(side)}" for side in scene.captures))
     print(ledger)
     assert ledger.is_clean(), "there are differences, see above"
     assert set(status["loss"]["stages"].values()) == {0}, status["loss"]

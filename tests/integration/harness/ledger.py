@@ -33,7 +33,7 @@ class Ledger:
     def __init__(self):
         self.rows = {}
         self.examples = []
-        self.unread = {"client": 0, "server": 0}  # datagrams that came and were not read
+        self.unread = {}  # (side, key): (bytes, datagrams) of a flow that came and were not read
 
     def row(self, source, kind):
         return self.rows.setdefault((source, kind), Row(source, kind))
@@ -64,6 +64,9 @@ class Ledger:
         """Takes over another ledger's rows, none of which is here."""
         self.rows.update(other.rows)
         self.examples += other.examples
+
+    def unread_datagrams(self, side):
+        return sum(packets for (own, _), (_, packets) in self.unread.items() if own == side)
 
     def is_clean(self):
         """Whether there is no difference at all."""
@@ -166,7 +169,7 @@ def compare_udp(ledger, row, side, seen, told, counts_reads):
     sizes, packets = summed(told, BYTES), summed(told, PACKETS)
     unread = seen.packets[1] - packets[1]
     if counts_reads and unread > 0 and sizes[1] <= seen.bytes[1]:
-        ledger.unread[side] += unread
+        ledger.unread[side, seen.key] = (seen.bytes[1] - sizes[1], unread)
         sizes, packets = (sizes[0], seen.bytes[1]), (packets[0], seen.packets[1])
     ledger.equal(row, "bytes_differ", seen.bytes, sizes, (side, seen))
     ledger.equal(row, "packets_differ", seen.packets, packets, (side, seen))
@@ -185,7 +188,7 @@ def compare_udp_counters(ledger, books, captured, counters, counts_reads):
         ledger.equal(row, "packets_differ", (sent, read if counts_reads else came),
                      summed(flows, PACKETS), side)
         if counts_reads:
-            ledger.equal(row, "packets_differ", came - read, ledger.unread[side],
+            ledger.equal(row, "packets_differ", came - read, ledger.unread_datagrams(side),
                          f"{side}: not read")
 
 
