@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * steady RATE SECONDS THREADS: so many connections per second over loopback to addresses of 127.77/16,
- * every other one with bytes, which are read to the last one. Prints what was made and written:
+ * every fourth one with bytes, which are read to the last one. Prints what was made and written:
  *
  *   connections bytes seconds
  *
@@ -71,8 +71,8 @@ static void connect_once(struct worker *worker, int listener, unsigned port)
 {
 	const unsigned turn = (unsigned)worker->made;
 	const struct sockaddr_in peer = address_of(turn, port);
-	const size_t there = turn % 2 ? 0 : 1 + turn / 2 % BYTES_MAX;
-	const size_t back = turn % 8 ? 0 : 1 + turn / 8 % BYTES_MAX;
+	const size_t there = turn % 4 ? 0 : 1 + turn / 4 % BYTES_MAX;
+	const size_t back = turn % 16 ? 0 : 1 + turn / 16 % BYTES_MAX;
 	const int client = CHECK(socket(AF_INET, SOCK_STREAM, 0));
 	int server;
 
