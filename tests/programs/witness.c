@@ -5,13 +5,15 @@
  * prints a line for each conversation, and last what it counted and lost:
  *
  *   tcp IP PORT IP PORT role out_packets out_ip_bytes out_payload in_packets in_ip_bytes in_payload
- *       out_acked in_acked out_synacks in_syns cut_out cut_in
+ *       out_acked in_acked out_synacks in_syns cut_out cut_in over_out over_in early_resets
  *   udp IP PORT IP PORT - out_packets out_ip_bytes out_payload in_packets in_ip_bytes in_payload
  *   end packets N dropped N fragments N
  *
  * The first end is this host's. acked is the payload that the receiver acknowledged, SYN and FIN taken
  * out; cut: how many packets each way there were when this host's FIN was acknowledged without one of the
  * peer (then a closed socket is left behind for a small one, which counts nothing), or -.
+ * over: the same when both FINs had been acknowledged, since what comes later finds no socket, or -.
+ * early_resets: sent in SYN_SENT, as an answer to a stranger's ACK, which no socket counts.
  * A SYN with another number begins a new conversation of the same ends.
  */
 #include "helper.h"
@@ -68,6 +70,9 @@ struct conversation {
 	bool began;	 /* a SYN was seen */
 	bool is_cut;
 	uint64_t cut[2];
+	bool is_over;
+	uint64_t over[2];
+	uint64_t early_resets;
 };
 
 struct packet {
@@ -180,6 +185,14 @@ static void take_tcp(const struct packet *packet)
 		if (acked > other->acked && acked <= other->end)
 			other->acked = acked;
 	}
+	if ((flags & TH_RST) && packet->way == OUT && c->began_here && !other->has_first)
+		c->early_resets++;
+	if (!c->is_over && way->fin && other->fin && way->acked >= way->fin &&
+	    other->acked >= other->fin) {
+		c->is_over = true;
+		c->over[OUT] = c->way[OUT].packets;
+		c->over[IN] = c->way[IN].packets;
+	}
 	if (packet->way == IN && !fin && !way->fin && !c->is_cut && other->fin &&
 	    other->acked >= other->fin) {
 		c->is_cut = true;
@@ -272,6 +285,15 @@ static unsigned long long acked_payload(const struct way *way)
 	return way->acked > 1U + fin ? way->acked - 1U - fin : 0;
 }
 
+static void print_moment(bool is_known, const uint64_t packets_then[2])
+{
+	if (is_known)
+		printf(" %llu %llu", (unsigned long long)packets_then[OUT],
+		       (unsigned long long)packets_then[IN]);
+	else
+		printf(" - -");
+}
+
 static void print(const struct conversation *c)
 {
 	const int family = c->key.family == 4 ? AF_INET : AF_INET6;
@@ -293,11 +315,9 @@ static void print(const struct conversation *c)
 	print_way(&c->way[IN]);
 	printf(" %llu %llu %llu %llu", acked_payload(&c->way[OUT]), acked_payload(&c->way[IN]),
 	       (unsigned long long)c->way[OUT].synacks, (unsigned long long)c->way[IN].syns);
-	if (c->is_cut)
-		printf(" %llu %llu\n", (unsigned long long)c->cut[OUT],
-		       (unsigned long long)c->cut[IN]);
-	else
-		printf(" - -\n");
+	print_moment(c->is_cut, c->cut);
+	print_moment(c->is_over, c->over);
+	printf(" %llu\n", (unsigned long long)c->early_resets);
 }
 
 /* What was newest is printed first, and each list is the other way round here. */

@@ -115,6 +115,12 @@ class Books:
     def find(self, side, protocol, key):
         return self.by_key[side].get((protocol, key), [])
 
+    def of_process(self, kind, pid, began_ns, ended_ns):
+        """A client's own: numbers of processes are given again, to others of its kind as well."""
+        return [c for c in self.all["client"] if c["pid"] == pid
+                and self.kind_of("client", key_of(c)) is kind
+                and began_ns <= int(c["opened_ns"]) <= ended_ns]
+
     def kind_of(self, side, key):
         """The kind of traffic that a key belongs to, or None."""
         port = key[3] if side == "client" else key[1]
@@ -201,13 +207,15 @@ def compare_conntrack(ledger, books, entries, captured):
     for entry in entries:
         kind = books.kind_of("client", entry.original)
         row = ledger.row("conntrack -L", kind.name if kind else "other")
-        ends = (entry.protocol, entry.original)
-        turn = turns[ends] = turns.get(ends, -1) + 1
-        # Of UDP one entry may be several flows, one after the other.
-        which = slice(turn, turn + 1) if entry.protocol == "tcp" else slice(None)
-        told = {side: books.find(side, entry.protocol, key)[which] for side, key in entry.ends()}
-        seen = {side: captured[side].get((entry.protocol, key), [])[which]
-                for side, key in entry.ends()}
+        told, seen = {}, {}
+        for side, key in entry.ends():
+            ends = (side, entry.protocol, key)
+            turn = turns.get(ends, 0)
+            # Of UDP one entry may be several flows, one after the other.
+            which = slice(turn, turn + 1) if entry.protocol == "tcp" else slice(None)
+            told[side] = books.find(*ends)[which]
+            seen[side] = captured[side].get((entry.protocol, key), [])[which]
+            turns[ends] = turn + 1
         if entry.protocol == "tcp" and seen["server"] and not seen["server"][0].out_synacks:
             del told["server"]  # refused: there never was a socket
         for side, connections in told.items():

@@ -22,6 +22,8 @@ class Flow:
     out_synacks: int = 0
     in_syns: int = 0
     cut: tuple = None  # packets when the socket may have gone over into FIN_WAIT2 without an owner
+    over: tuple = None  # packets when both FINs had been acknowledged
+    early_resets: int = 0
 
     @property
     def bytes(self):
@@ -34,10 +36,13 @@ class Flow:
         A listener's SYN+ACK goes out before there is a socket, which then begins with one SYN. A socket
         that was closed first is replaced by a small one when only the peer's FIN is to come: that
         FIN and its answer are counted nowhere. It is not if somebody still has it open, which
-        no packet shows.
+        no packet shows. What comes when both FINs are acknowledged finds no socket either; and a
+        reset in SYN_SENT, to the ACK of somebody who had these ports before, is sent past it.
         """
         found = []
-        for packets in (self.packets, self.cut):
+        for packets in (self.over or self.packets, self.cut):
+            if packets:
+                packets = (packets[0] - self.early_resets, packets[1])
             if packets and self.role == "server":
                 packets = (packets[0] - self.out_synacks, packets[1] - (self.in_syns - 1))
             if packets:
@@ -82,6 +87,8 @@ def parse(words):
         out_acked, in_acked, flow.out_synacks, flow.in_syns = map(int, numbers[6:10])
         flow.acked = (out_acked, in_acked)
         flow.cut = None if numbers[10] == "-" else (int(numbers[10]), int(numbers[11]))
+        flow.over = None if numbers[12] == "-" else (int(numbers[12]), int(numbers[13]))
+        flow.early_resets = int(numbers[14])
     return flow
 
 
