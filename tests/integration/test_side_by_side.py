@@ -171,6 +171,7 @@ def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
     status = scene.tracer.status()
     print(f"\n{SECONDS:g} s, hooks {status['kernel']['hooks']}, packets captured: "
           + ", ".join(f"{side} {capture.packets}" for side, capture in scene.captures.items())
+          + f"; runs that the kernel skipped: {status['counters']['bpf.missed_runs']}"
           + "; datagrams that nobody read: "
           + ", ".join(f"{side} {ledger.unread_datagrams(side)}" for side in scene.captures))
     print(ledger)

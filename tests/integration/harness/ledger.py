@@ -232,6 +232,8 @@ def compare_entry(ledger, row, entry, seen, told):
     """Packets and IP bytes; what a TCP packet has besides its payload only the capture knows."""
     packets, sizes = summed(told, PACKETS), summed(told, BYTES)
     if entry.protocol == "udp":
+        unread_bytes, unread = ledger.unread.get(("client", entry.original), (0, 0))
+        packets, sizes = (packets[0], packets[1] + unread), (sizes[0], sizes[1] + unread_bytes)
         headers = tuple(count * HEADER_BYTES[told[0]["family"]] for count in packets)
     else:
         # What the socket did not count, as counted_packets() says.

@@ -362,7 +362,8 @@ class Crowd(Kind):
         self._servers = []
         for family in (4, 6):
             self._servers.append(self.serve(program("crowd"), "serve", SERVER[family], str(CROWD),
-                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE))
+                                            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                            stderr=subprocess.PIPE))
             assert self._servers[-1].stdout.readline() == b"ready\n"
 
     def run(self, end):
@@ -377,8 +378,8 @@ class Crowd(Kind):
                 process.stdin.close()
                 process.stdin = None
             for process in processes:
-                output, _ = process.communicate()
-                assert process.returncode == 0
+                output, errors = process.communicate()
+                assert process.returncode == 0, (process.args, process.returncode, errors)
                 self.said += [(side, line.split()) for line in output.decode().splitlines()
                               if line != "ready"]
 
