@@ -80,17 +80,24 @@ static struct choice choose_accept(const struct probe_facts *facts)
 	return choice;
 }
 
-/* The same for UDP. The last way takes a mounted v2 hierarchy of control groups. */
+static bool is_offered(const struct probe_facts *facts, enum udp_hook hook)
+{
+	if (hook == UDP_FENTRY)
+		return facts->trampoline.verdict != PROBE_NO;
+	if (hook == UDP_KPROBE)
+		return facts->kprobe.verdict == PROBE_YES;
+	return facts->features.cgroup2 != NULL;
+}
+
+/* The same for UDP, in the order in which privd tries. */
 static struct choice choose_udp(const struct probe_facts *facts)
 {
-	enum udp_hook hook = UDP_NONE;
+	const enum udp_hook *next = facts->features.udp_order;
+	enum udp_hook hook;
 
-	if (facts->trampoline.verdict != PROBE_NO)
-		hook = UDP_FENTRY;
-	else if (facts->kprobe.verdict == PROBE_YES)
-		hook = UDP_KPROBE;
-	else if (facts->features.cgroup2)
-		hook = UDP_CGROUP;
+	while (*next != UDP_NONE && !is_offered(facts, *next))
+		next++;
+	hook = *next;
 	return (struct choice){"udp", udp_hook_names[hook],
 			       hook == UDP_NONE	    ? "nothing"
 			       : hook == UDP_CGROUP ? NEEDS_TRACING ", CAP_NET_ADMIN"

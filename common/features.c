@@ -7,6 +7,9 @@
 #include <errno.h>
 #include <linux/magic.h>
 #include <stddef.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/utsname.h>
 #include <sys/vfs.h>
 
 const char *const facts_store_names[] = {"auto", "table", "old", NULL};
@@ -49,8 +52,31 @@ static const char *find_cgroup2(void)
 	return NULL;
 }
 
+/*
+ * Whether tasks can be preempted in the kernel: its build says so (uname -v), and where that is chosen at
+ * boot debugfs tells what was ("none (voluntary) full"); who cannot know must assume it.
+ */
+static bool is_preemptible(void)
+{
+	FILE *file;
+	char line[128] = "";
+	struct utsname about;
+
+	if (uname(&about) < 0 || !strstr(about.version, "PREEMPT"))
+		return false;
+	file = fopen("/sys/kernel/debug/sched/preempt", "re");
+	if (file) {
+		if (!fgets(line, sizeof(line), file))
+			line[0] = '\0';
+		fclose(file);
+	}
+	return !strstr(line, "(none)") && !strstr(line, "(voluntary)");
+}
+
 int features_read(struct features *features)
 {
+	static const enum udp_hook fast[] = {UDP_FENTRY, UDP_KPROBE, UDP_CGROUP, UDP_NONE};
+	static const enum udp_hook steady[] = {UDP_KPROBE, UDP_CGROUP, UDP_FENTRY, UDP_NONE};
 	/* That there is none is the caller's to tell, in its own words. */
 	const libbpf_print_fn_t print = libbpf_set_print(NULL);
 	struct btf *btf = btf__load_vmlinux_btf();
@@ -60,6 +86,7 @@ int features_read(struct features *features)
 	libbpf_set_print(print);
 	features->cgroup_v1 = has_cgroup_v1();
 	features->cgroup2 = find_cgroup2();
+	features->udp_order = is_preemptible() ? steady : fast;
 	if (!btf)
 		return error == ESRCH ? -ENOENT : -error;
 	/* The newest of what CONN_OLD_KERNEL does without (bpf/facts.h) is the cookies. */

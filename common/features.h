@@ -38,6 +38,12 @@ struct features {
 	unsigned accept_args; /* arguments of inet_csk_accept: 4, 2 (6.10); 0: not traceable */
 	bool cgroup_v1; /* /sys/fs/cgroup holds v1 hierarchies, with or without v2 beside them */
 	const char *cgroup2; /* where the v2 hierarchy's root is, or NULL: not mounted there */
+	/*
+	 * The hooks for UDP, best first, up to UDP_NONE. Where the kernel may be preempted a task that runs
+	 * an fentry program can be, and the kernel then skips that program for the next task on its
+	 * processor: datagrams would be missed. Programs of kprobes are not preempted.
+	 */
+	const enum udp_hook *udp_order;
 };
 
 /* Returns 0, or -ENOENT where the kernel has no BTF, or another -errno. */

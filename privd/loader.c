@@ -243,6 +243,7 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 	loader->possible_cpus = (unsigned)cpus;
 	loader->cgroup_v1 = features->cgroup_v1;
 	loader->cgroup2 = features->cgroup2;
+	loader->udp_order = features->udp_order;
 	libbpf_set_print(print_debug);
 	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
 		const struct candidate *candidate = &candidates[i];
@@ -387,21 +388,21 @@ static int attach_udp(struct loader *loader, enum udp_hook hook)
 
 int loader_start_udp(struct loader *loader, enum udp_hook hook)
 {
-	const enum udp_hook first = hook == UDP_AUTO ? UDP_FENTRY : hook;
-	const enum udp_hook last = hook == UDP_AUTO ? UDP_CGROUP : hook;
 	int error = 0;
 
-	for (enum udp_hook next = first; next <= last && next != UDP_NONE; next++) {
-		error = load_udp(loader, next);
+	for (const enum udp_hook *next = loader->udp_order; *next != UDP_NONE; next++) {
+		if (hook != UDP_AUTO && hook != *next)
+			continue;
+		error = load_udp(loader, *next);
 		if (!error)
-			error = attach_udp(loader, next);
+			error = attach_udp(loader, *next);
 		if (!error) {
-			loader->udp = next;
+			loader->udp = *next;
 			loader->udp_settings_fd =
 				bpf_object__find_map_fd_by_name(loader->udp_object, "udp_settings");
 			return 0;
 		}
-		log_debug("UDP by %s: %s", udp_hook_names[next], strerror(-error));
+		log_debug("UDP by %s: %s", udp_hook_names[*next], strerror(-error));
 		bpf_link__destroy(loader->iterators[HANDOFF_ITERATE_FLOWS]);
 		bpf_link__destroy(loader->iterators[HANDOFF_ITERATE_ENDED_FLOWS]);
 		loader->iterators[HANDOFF_ITERATE_FLOWS] = NULL;

@@ -27,6 +27,7 @@ struct loader {
 	enum facts_store store;
 	enum accept_hook accept;
 	enum udp_hook udp;
+	const enum udp_hook *udp_order; /* as in struct features */
 	unsigned possible_cpus;
 	bool cgroup_v1; /* these two as in struct features */
 	const char *cgroup2;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/example_conn.h"
+#include "tests/unit/resident.h"
 #include "worker/conn/clients.h"
 #include "worker/conn/table.h"
 #include "worker/engine.h"
@@ -76,21 +77,6 @@ Test(memory_bound, does_not_overflow_at_the_largest_configuration)
  * three times as much.
  */
 #define BESIDE_BYTES (256 * 1024)
-
-/* By the page table: statm adds up counters that lag behind by some hundred KiB on each CPU. */
-static uint64_t resident_bytes(void)
-{
-	unsigned long long kib = 0;
-	char line[256];
-	FILE *file = fopen("/proc/self/smaps_rollup", "re");
-
-	cr_assert_not_null(file);
-	while (kib == 0 && fgets(line, sizeof(line), file))
-		(void)sscanf(line, "Rss: %llu kB", &kib);
-	fclose(file);
-	cr_assert_gt(kib, 0);
-	return kib * 1024;
-}
 
 Test(memory_bound, is_what_a_full_table_of_connections_takes)
 {

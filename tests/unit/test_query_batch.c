@@ -454,8 +454,8 @@ Test(query_batch, a_refused_request_changes_nothing_and_asks_the_kernel_for_noth
 		"{\"op\":\"connections\",\"client\":\"a\",\"ack\":1e300}",
 		"{\"op\":\"connections\",\"client\":\"a\",\"ack\":3}",
 		"{\"op\":\"connections\",\"client\":\"new\",\"ack\":1}",
-		"{\"op\":\"connections\",\"client\":\"a\",\"ack\":2,\"page\":"
-		"\"000000000000000200000001\"}",
+		("{\"op\":\"connections\",\"client\":\"a\",\"ack\":2,\"page\":"
+		 "\"000000000000000200000001\"}"),
 		"{\"op\":\"connections\",\"client\":\"a\",\"page\":\"x\"}",
 		"{\"op\":\"connections\",\"client\":\"a\",\"page\":\"000000000000000200000009\"}",
 		"{\"op\":\"connections\",\"client\":\"a\",\"page\":\"+00000000000000200000001\"}",
