@@ -21,6 +21,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <inttypes.h>
 #include <malloc.h>
 #include <pwd.h>
 #include <stdio.h>
@@ -89,7 +90,7 @@ static int parse_options(struct options *options, int argc, char **argv)
 	if (code >= 0)
 		return code;
 	if ((pages & (pages - 1)) != 0) {
-		log_error("--ring-pages needs a power of two; try --help");
+		log_error("--ring-pages %" PRIu64 ": not a power of two; try --help", pages);
 		return EXIT_CODE_USAGE;
 	}
 	if (log_level_parse(options->log_level, &level) < 0) {

@@ -79,5 +79,6 @@ def test_what_a_slow_subscriber_loses_is_counted_and_can_have_a_budget(own_trace
     tail = run_program(box, program("exact"), "4", "8", "900000", "9312")
     slow.wait_closed(lambda c: anyone(box)(c) and c["local"]["ip"] == tail[-1][1], 1, 15)
     missing = sum(after - before - 1 for _, _, before, after in slow.holes())
-    assert 0 < tracer.status()["counters"]["publish.dropped"] <= missing
+    # A message that was the first or the last of its topic leaves no hole.
+    assert 0 < tracer.status()["counters"]["publish.dropped"] <= missing + 4
     slow.close()

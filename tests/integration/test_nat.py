@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 import threading
 
 import pytest
@@ -72,6 +73,17 @@ class World:
 
     def counters(self):
         return self.tracer.status()["counters"]
+
+    def wait_read(self):
+        """Until nothing waits in the socket: the kernel adds nothing to one that was overrun before."""
+        def numbers():
+            return {name: value for name, value in self.counters().items() if name.startswith("nat.")}
+
+        def is_quiet():
+            before = numbers()
+            time.sleep(0.3)
+            return numbers() == before
+        wait_until(is_quiet, 20, "all of connection tracking's messages are read")
 
     def close(self):
         """unshare(1) waits for privd and passes no signal on."""
@@ -381,6 +393,7 @@ def test_what_the_kernel_had_to_leave_out_is_counted_and_what_is_new_is_told(wor
     finally:
         os.kill(world.tracer.worker.pid, signal.SIGCONT)
     wait_until(lambda: world.counters()["nat.overruns"] > before, 20, "an overrun is counted")
+    world.wait_read()
     client, server, lines = exchange(world.tracer, gateway, SERVER[4], SERVICE)
     expect_as_told(lines, client, server)
     counters = world.counters()
@@ -391,6 +404,7 @@ def test_what_the_kernel_had_to_leave_out_is_counted_and_what_is_new_is_told(wor
 def test_a_restarted_worker_knows_what_is_new(world):
     """The dump was its predecessor's: a translation from before is not known, and told as such."""
     tracer = world.tracer
+    world.wait_read()
     old = connect(world.gateway.client, SERVER[4], SERVICE)
     talk(old)
     port = old.getsockname()[1]
