@@ -9,7 +9,7 @@
 #define MILLION 1000000U
 
 static const char *const names[LOSS_STAGE_COUNT] = {
-#define LOSS_NAME(symbol, name) [LOSS_##symbol] = name,
+#define LOSS_NAME(symbol, name) [LOSS_##symbol] = (name),
 	LOSS_STAGES(LOSS_NAME)
 #undef LOSS_NAME
 };

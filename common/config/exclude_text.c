@@ -145,7 +145,7 @@ void exclude_prefix_format(char out[static EXCLUDE_ADDRESS_BYTES],
 	size_t length;
 
 	if (prefix->family == EXCLUDE_ANY_FAMILY) {
-		strcpy(out, "*");
+		memcpy(out, "*", sizeof("*"));
 		return;
 	}
 	length = address_text(out, ipv6, prefix->ip);

@@ -3,19 +3,24 @@
 
 #include <netinet/in.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 struct port_range port_range_read(void)
 {
 	FILE *file = fopen("/proc/sys/net/ipv4/ip_local_port_range", "re");
-	struct port_range range = PORT_RANGE_DEFAULT;
-	unsigned first, last;
+	char line[64] = "", *rest;
+	unsigned long first, last;
 
 	if (!file)
-		return range;
-	if (fscanf(file, "%u %u", &first, &last) == 2 && first <= last && last <= UINT16_MAX)
-		range = (struct port_range){(uint16_t)first, (uint16_t)last};
+		return PORT_RANGE_DEFAULT;
+	if (!fgets(line, sizeof(line), file))
+		line[0] = '\0';
 	fclose(file);
-	return range;
+	first = strtoul(line, &rest, 10);
+	last = strtoul(rest, NULL, 10);
+	if (first == 0 || first > last || last > UINT16_MAX)
+		return PORT_RANGE_DEFAULT;
+	return (struct port_range){(uint16_t)first, (uint16_t)last};
 }
 
 static bool is_ephemeral(struct port_range range, uint16_t port)

@@ -149,34 +149,36 @@ static void write_piece(struct piece *piece, struct rollup *rollup)
 	JSON_TEXT(piece->json, "}");
 }
 
-static enum query_error refuse(char *message, int error)
+static enum query_error refuse(char message[static QUERY_MESSAGE_BYTES], int error)
 {
 	switch (error) {
 	case -EUSERS:
-		strcpy(message, "all places of clients are taken: unregister one, or raise "
-				"state.max_clients");
+		query_say(message, "all places of clients are taken: unregister one, or raise "
+				   "state.max_clients");
 		return QUERY_ERROR_TOO_MANY_CLIENTS;
 	case -EBUSY:
-		strcpy(message, "pieces of this batch were not fetched: it cannot be acknowledged");
+		query_say(message,
+			  "pieces of this batch were not fetched: it cannot be acknowledged");
 		return QUERY_ERROR_BAD_REQUEST;
 	case -ESTALE:
-		strcpy(message,
-		       "no batch of this number waits for this client: ask without \"ack\"");
+		query_say(message,
+			  "no batch of this number waits for this client: ask without \"ack\"");
 		return QUERY_ERROR_BAD_REQUEST;
 	default:
-		strcpy(message, "no snapshot can be had from the kernel now, try again");
+		query_say(message, "no snapshot can be had from the kernel now, try again");
 		return QUERY_ERROR_BUSY;
 	}
 }
 
 static enum query_error go_on(const struct query_request *request, struct clients *clients,
-			      struct client **client, char *message)
+			      struct client **client, char message[static QUERY_MESSAGE_BYTES])
 {
 	*client = clients_find(clients, request->client);
 	if (!*client || (*client)->is_complete || (*client)->batch != request->slot ||
 	    (*client)->page != request->of) {
-		strcpy(message, "the page is not the next one of this client's batch: begin again, "
-				"without \"ack\" and \"page\"");
+		query_say(message,
+			  "the page is not the next one of this client's batch: begin again, "
+			  "without \"ack\" and \"page\"");
 		return QUERY_ERROR_BAD_REQUEST;
 	}
 	return QUERY_ERROR_NONE;
@@ -202,7 +204,7 @@ enum query_error query_batch_answer(struct json *json, const struct query_reques
 	} else {
 		error = go_on(request, batches->clients, &piece.client, message);
 	}
-	if (error == QUERY_ERROR_NONE)
+	if (error == QUERY_ERROR_NONE && piece.client)
 		write_piece(&piece, rollup);
 	return error;
 }
@@ -214,7 +216,7 @@ enum query_error query_batch_unregister(struct json *json, const struct query_re
 	struct client *client = clients_find(batches->clients, request->client);
 
 	if (!client) {
-		strcpy(message, "no client of this name is registered");
+		query_say(message, "no client of this name is registered");
 		return QUERY_ERROR_BAD_REQUEST;
 	}
 	clients_remove(batches->clients, client);

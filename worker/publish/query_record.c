@@ -13,17 +13,17 @@
 _Static_assert(BASE64_LENGTH(PIECE_BYTES) + 128 < QUERY_ANSWER_BYTES_MAX,
 	       "an answer holds a piece");
 
-static enum query_error refuse(char *message, int error)
+static enum query_error refuse(char message[static QUERY_MESSAGE_BYTES], int error)
 {
 	switch (error) {
 	case -EBUSY:
-		strcpy(message, "a recording is being made already");
+		query_say(message, "a recording is being made already");
 		return QUERY_ERROR_BUSY;
 	case -EOVERFLOW:
-		strcpy(message, "the recording was not fetched as fast as it grew, and is lost");
+		query_say(message, "the recording was not fetched as fast as it grew, and is lost");
 		return QUERY_ERROR_TOO_LARGE;
 	default:
-		strcpy(message, "the page is not one of a recording that is being made");
+		query_say(message, "the page is not one of a recording that is being made");
 		return QUERY_ERROR_BAD_REQUEST;
 	}
 }

@@ -85,6 +85,11 @@ const char *query_error_name(enum query_error error)
 	return names[error];
 }
 
+void query_say(char message[static QUERY_MESSAGE_BYTES], const char *text)
+{
+	snprintf(message, QUERY_MESSAGE_BYTES, "%s", text);
+}
+
 static __attribute__((format(printf, 3, 4))) enum query_error
 refuse(char *message, enum query_error error, const char *format, ...)
 {
@@ -202,7 +207,7 @@ static enum query_error parse_client(struct query_request *request,
 		return bad(message, "\"client\" is missing");
 	if (!is_client_name(name))
 		return bad(message, "a client's name is 1 to 64 letters, digits and . _ : @ -");
-	strcpy(request->client, name);
+	memcpy(request->client, name, strlen(name) + 1);
 	request->ack = 0;
 	request->first_page = !page;
 	if (found->item[KEY_ACK] && !parse_ack(found->item[KEY_ACK], &request->ack))

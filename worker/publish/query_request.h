@@ -63,6 +63,9 @@ struct query_request {
 	struct filter filter;
 };
 
+/* Makes it the text for people. */
+void query_say(char message[static QUERY_MESSAGE_BYTES], const char *text);
+
 /* The word of an error. */
 const char *query_error_name(enum query_error error);
 
