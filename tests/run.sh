@@ -161,7 +161,7 @@ integration()
 	local start=$SECONDS name=$1 folder=$2 slow=$3 log=$logs/integration-$1.log numbers
 
 	shift 3
-	(cd "$tree" && SOCKWARDEN_BUILD=$folder SOCKWARDEN_SLOW=$slow timeout 900 \
+	(cd "$tree" && SOCKWARDEN_BUILD=$folder SOCKWARDEN_SLOW=$slow timeout 1800 \
 		/usr/bin/python3 -B -m pytest -p no:cacheprovider -q --tb=short \
 		--junitxml "$logs/integration-$name.xml" tests/integration "$@") >"$log" 2>&1
 	numbers=$(python3 "$tree/tests/lib/count.py" pytest "$logs/integration-$name.xml") ||

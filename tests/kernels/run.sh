@@ -9,6 +9,10 @@ set -uo pipefail
 . "$(dirname "${BASH_SOURCE[0]}")/lib/common.sh"
 . "$RIG/lib/machine.sh"
 
+# The integration tests that run on the host alone: README.md says why.
+readonly ON_HOST_ALONE=({side_by_side,clients,hostile_queries,memory,refusals,cli_config,cli_conns,cli_top,cli_watch}.py
+	{health,loss,reload}.py)
+
 usage() {
 	cat <<EOF
 usage: run.sh [options] [--pytest-args ARG...]
@@ -78,11 +82,9 @@ choose_job() {
 	for program in privd/sockwarden-privd worker/sockwarden-worker; do
 		[[ -x $build/$program ]] || die "no $program in ${build:-build}; build first, or give --build DIR"
 	done
-	# Each of these takes as long in a guest as all others together: they run on the host alone.
+	# What depends on the kernel, and does not take as long in a guest as all of that together.
 	((${#pytest_args[@]})) || pytest_args=(tests/integration
-		--ignore tests/integration/test_side_by_side.py
-		--ignore tests/integration/test_clients.py
-		--ignore tests/integration/test_hostile_queries.py)
+		"${ON_HOST_ALONE[@]/#/--ignore-glob=*/test_}")
 }
 
 # boot_and_run SERIES FOLDER LOGS: machine_run, again where the guest did not even come up: under emulation a kernel
