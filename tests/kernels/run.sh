@@ -11,7 +11,7 @@ set -uo pipefail
 
 # The integration tests that run on the host alone: README.md says why.
 readonly ON_HOST_ALONE=({side_by_side,clients,hostile_queries,memory,refusals,cli_config,cli_conns,cli_top,cli_watch}.py
-	{health,loss,reload}.py)
+	{health,loss,reload,udp_life}.py)
 
 usage() {
 	cat <<EOF
