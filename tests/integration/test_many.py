@@ -48,15 +48,20 @@ def test_all_of_very_many_live_connections_are_listed_and_closed(tracer, own_tra
         holder.wait(60)
 
     def books():
+        # Also lets the programs look for the ends that the kernel did not run them for.
+        tracer.query({"op": "snapshot"}, 60)
         status = tracer.status()
         closed, inferred = (status["connections"][name] - before["connections"][name]
                             for name in ("closed", "inferred"))
-        return (closed, inferred, status["counters"]["bpf.storage_failed"],
-                status["loss"]["budget_exceeded"])
+        return closed, inferred, status
 
     # Nothing else connects here but what other tests left behind.
-    wait_until(lambda: books()[0] >= 2 * CONNECTIONS, 90, f"all closed: {books()}")
-    assert books()[1:] == (0, 0, False), tracer.status()
+    wait_until(lambda: books()[0] >= 2 * CONNECTIONS, 90, f"all closed: {books()[:2]}", 0.5)
+    _, inferred, status = books()
+    # What had to be inferred is what the kernel hid from the programs three times, which is counted.
+    missed = status["counters"]["bpf.ends_missed"]
+    assert inferred <= missed and status["counters"]["bpf.storage_failed"] == 0, status
+    assert missed or not status["loss"]["budget_exceeded"], status
     # The shared pair, whose subscriber has the same to read, has told each once.
     closed = shared.events.wait_closed(anyone(box), 2 * CONNECTIONS, 60)
     assert len(closed) == 2 * CONNECTIONS

@@ -13,7 +13,7 @@ from harness import daemons
 from harness.gateway import (CLIENT, CLIENT_TOO, INSIDE, NOWHERE, OUTSIDE, SERVER, SERVICE,
                              UNTRANSLATED, Gateway, conntrack_lines, other_side, tuples_of)
 from harness.scale import SCALE, scaled, wait_until
-from harness.sockets import connect, listen, receive_end
+from harness.sockets import connect, key_of, listen, receive_end
 
 FAMILIES = pytest.mark.parametrize("family", [4, 6])
 
@@ -300,26 +300,24 @@ def test_every_one_of_many_is_told_as_conntrack_told_it(world):
         return lines
     wait_until(touch, 5, "the witness listens")
     mark = world.tracer.events.mark()
-    ports = []
+    mine = set()
     for i in range(count):
         sock = connect(gateway.client, (SERVER if i % 2 else INSIDE)[4], SERVICE if i % 2 else 8082)
-        ports.append(sock.getsockname()[1])
+        mine.add((*sock.getsockname(), *sock.getpeername()))
         sock.close()
-    mine = set(ports)
+    assert len(mine) == count
     ended = world.tracer.events.wait(
         lambda: (lambda found: found if len(found) >= count else None)(
             [c for c in world.tracer.events.closed[mark:] if gateway.client.is_ours(c)
-             and c["local"]["port"] in mine]), 30, f"{count} connections")
-    wait_until(lambda: mine <= {tuples_of(line)[0][1] for line in list(lines) if tuples_of(line)}, 20,
+             and key_of(c) in mine]), 30, f"{count} connections")
+    wait_until(lambda: mine <= {tuples_of(line)[0] for line in list(lines) if tuples_of(line)}, 20,
                "all new entries")
     witness.terminate()
     witness.wait()
     index = {tuples_of(line)[0]: line for line in lines if tuples_of(line)}
     assert len(ended) == count
     for connection in ended:
-        ends = (connection["local"]["ip"], connection["local"]["port"],
-                connection["remote"]["ip"], connection["remote"]["port"])
-        expect_as_told([index[ends]], connection)
+        expect_as_told([index[key_of(connection)]], connection)
     print(f"{count} connections, each told as conntrack -E told it")
 
 

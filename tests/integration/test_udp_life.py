@@ -158,11 +158,15 @@ def test_short_lived_sockets_are_each_told_once(make_tracer, lane):
         return is_udp(lane)(flow) and flow["direction"] == "outgoing"
     tracer.events.wait_count(is_udp(lane), count + 1, 15)
     wait_until(lambda: not live(tracer, lane), 5, "no flow lives", 0.2)
+
+    def incoming():
+        return [c for c in tracer.events.closed_where(is_udp(lane)) if c["direction"] == "incoming"]
+    # The server's flows come all at once, and are thousands.
+    wait_until(lambda: sum(numbers(c)[1] for c in incoming()) >= count, 20, "all that was served", 0.5)
     tracer.settle()
-    closed = tracer.events.closed_where(outgoing)
+    closed, served = tracer.events.closed_where(outgoing), incoming()
     assert len(closed) == count == len({c["id"] for c in closed})
     assert {numbers(c) for c in closed} == {(30, 1, 90, 1)}
-    served = [c for c in tracer.events.closed_where(is_udp(lane)) if c["direction"] == "incoming"]
     # A port may have been used by several of the clients; all else is exact.
     assert sum(numbers(c)[1] for c in served) == count == sum(numbers(c)[3] for c in served)
     assert sum(numbers(c)[0] for c in served) == 90 * count

@@ -228,8 +228,10 @@ class Tracer:
             **options)
 
     def settle(self):
-        """Lets everything that has closed so far be published."""
+        """Lets everything that has closed so far be published, and the subscriber read it."""
         time.sleep(0.3 * min(SLOW, 3))
+        if self.events:
+            self.events.wait_quiet(0.2, 20)
 
     def pause_worker(self):
         """SIGSTOP, and waits until the worker stands still."""

@@ -72,6 +72,15 @@ class Subscriber:
                     raise TimeoutError(f"not within {seconds * SLOW:g} s: {what}")
                 self._condition.wait(min(left, 0.5))
 
+    def wait_quiet(self, pause, seconds):
+        """Waits until no closed connection came for a while: a subscriber may be far behind."""
+        seen, since = self.mark(), time.monotonic()
+        end = since + seconds * SLOW
+        while time.monotonic() - since < pause and time.monotonic() < end:
+            time.sleep(pause / 10)
+            if self.mark() != seen:
+                seen, since = self.mark(), time.monotonic()
+
     def closed_where(self, condition):
         """The closed connections so far for which condition holds."""
         with self._condition:
