@@ -6,9 +6,9 @@
  *
  * What all flows of a socket share are the socket's facts (bpf/fact_table.h, phase FACTS_UDP), found
  * by the socket's cookie or, where a hook cannot ask for that, its address. Flows themselves are
- * kept in a table of sets in plain arrays: a set is one or two cache lines of tags, and its lock. A flow
- * that finds its set full goes to the set's neighbour; when that is full too, that one's flow that
- * was silent for the longest time is ended to make room. Before 5.12, without exchanging atomics,
+ * kept in a table of sets in plain arrays: a set is one cache line of tags, and its lock. A flow that
+ * finds its set full goes to the set's neighbour; when that is full too, that one's flow that was
+ * silent for the longest time is ended to make room, and for a while the set's own. Before 5.12, without exchanging atomics,
  * flows are in a hash, and what finds it full is counted in the overflow.
  */
 #ifndef SOCKWARDEN_BPF_FLOW_H
@@ -238,21 +238,24 @@ static __always_inline void flow_take_process(struct flow *flow, struct facts *f
 	flow->pid_source = RECORD_PID_TRAFFIC;
 }
 
-/* A flow's first moment; its counters are zero. Who finds a place for it counts it as opened. */
-static __always_inline void flow_begin(struct flow *flow, const struct datagram *datagram,
-				       struct facts *facts)
+/* A flow begins with its first datagram. Who finds a place for it counts it as opened. */
+static __always_inline void flow_begin(struct flow *flow, u64 id, const struct datagram *datagram,
+				       struct facts *facts, u64 now_ns)
 {
+	bool is_sent = datagram->direction == RECORD_DIRECTION_OUTGOING;
+
 	flow->socket = datagram->socket;
-	flow->id = flow_number();
-	flow->opened_ns = bpf_ktime_get_ns();
-	flow->sent_bytes = 0;
-	flow->recv_bytes = 0;
-	flow->sent_packets = 0;
-	flow->recv_packets = 0;
+	flow->id = id;
+	flow->opened_ns = now_ns;
+	flow->last_ns = now_ns;
+	flow->sent_bytes = is_sent ? datagram->bytes : 0;
+	flow->recv_bytes = is_sent ? 0 : datagram->bytes;
+	flow->sent_packets = is_sent ? datagram->packets : 0;
+	flow->recv_packets = is_sent ? 0 : datagram->packets;
 	flow->netns = facts->SOCKET_NETNS;
 	flow->direction = datagram->direction;
-	flow->last = 0;
-	flow->turns = 0;
+	flow->last = datagram->direction;
+	flow->turns = 1;
 	flow->pid_source = facts->pid_source;
 	flow->process = facts->process;
 	if (datagram->by_process)

@@ -30,20 +30,22 @@ struct {
 	__type(value, struct flow);
 } new_flow SEC(".maps");
 
-static __always_inline struct flow *flow_make(const struct datagram *datagram, struct facts *facts)
+/* Begins a flow with the datagram; false: there is no room, or another CPU was first. */
+static __always_inline bool flow_make(const struct datagram *datagram, struct facts *facts,
+				      u64 now_ns)
 {
 	u32 direction = datagram->direction;
 	struct flow *flow = bpf_map_lookup_elem(&new_flow, &direction);
 
-	if (!flow)
-		return NULL;
-	flow->key = datagram->key;
-	flow_begin(flow, datagram, facts);
-	/* Where the other CPU was first it is found below. */
-	if (bpf_map_update_elem(&flow_sets, &datagram->key, flow, BPF_NOEXIST) == 0)
-		COUNT(opened);
 	facts->HAS_OTHERS = true;
-	return bpf_map_lookup_elem(&flow_sets, &datagram->key);
+	if (!flow)
+		return false;
+	flow->key = datagram->key;
+	flow_begin(flow, flow_number(), datagram, facts, now_ns);
+	if (bpf_map_update_elem(&flow_sets, &datagram->key, flow, BPF_NOEXIST))
+		return false;
+	COUNT(opened);
+	return true;
 }
 
 static __always_inline void flow_update(void *ctx, struct datagram *datagram, struct facts *facts)
@@ -59,15 +61,19 @@ static __always_inline void flow_update(void *ctx, struct datagram *datagram, st
 	datagram->key.socket = facts->id;
 	flow = bpf_map_lookup_elem(&flow_sets, &datagram->key);
 	if (!flow) {
-		flow = flow_make(datagram, facts);
+		if (flow_make(datagram, facts, now_ns))
+			return;
+		flow = bpf_map_lookup_elem(&flow_sets, &datagram->key);
 		if (!flow) {
 			flow_overflow(datagram);
 			return;
 		}
-	} else if (flow_is_idle(flow, now_ns)) {
+	}
+	if (flow_is_idle(flow, now_ns)) {
 		flow_emit(ctx, flow, RECORD_END_IDLE);
-		flow_begin(flow, datagram, facts);
+		flow_begin(flow, flow_number(), datagram, facts, now_ns);
 		COUNT(opened);
+		return;
 	}
 	if (flow->pid_source != RECORD_PID_TRAFFIC && datagram->by_process)
 		flow_take_process(flow, facts);
@@ -94,14 +100,17 @@ static __always_inline void flow_release(void *ctx, u64 socket, bool by_process)
 /* Who has it does some fifty loads and stores. */
 #define FLOW_LOCK_TRIES 512
 
+/* One cache line. */
 struct flow_set {
-	u32 tags[FLOW_WAYS];   /* of the flows' hashes; 0: free */
+	u16 tags[FLOW_WAYS];   /* of the flows' hashes; 0: free */
 	u32 stamps[FLOW_WAYS]; /* time of the last datagram in about ms, to find the oldest */
 	u64 busy;	       /* the lock: its owner's CPU and one, or 0 */
-	u16 displaced;	       /* not 0: flows of this set may be in its neighbour */
-	u16 ending;	       /* not 0: who has the lock is ending one of its flows */
-	u32 way;	       /* where who has the lock keeps a number from the verifier */
+	u16 displaced; /* not 0: flows of this set may be in its neighbour; flow_full_mark() */
+	u16 ending;    /* not 0: who has the lock is ending one of its flows */
+	u32 way;       /* where who has the lock keeps a number from the verifier */
 };
+
+_Static_assert(sizeof(struct flow_set) == 64, "struct flow_set");
 
 /* Mappable for the sake of their alignment; nobody gets their descriptors. */
 struct {
@@ -141,7 +150,7 @@ static __always_inline u32 flow_stamp(u64 now_ns)
 	return now_ns >> 20;
 }
 
-/* The tag of a key, never 0; its upper bits are the number of its set. */
+/* The hash of a key: its upper bits are the number of its set, the lower half its tag, never 0. */
 static __always_inline u32 flow_tag(const struct flow_key *key)
 {
 	u64 hash = key->socket * 0x9e3779b97f4a7c15ULL;
@@ -169,6 +178,12 @@ static __always_inline u32 flow_first(const struct facts *facts)
 static __always_inline u32 flow_neighbour(u32 set, u32 tag)
 {
 	return set ^ ((tag & (FLOW_SETS - 1)) | 1);
+}
+
+/* What stands in displaced while a set whose neighbour was full does not ask it again: about 1 s. */
+static __always_inline u16 flow_full_mark(u64 now_ns)
+{
+	return now_ns >> 30 | 1 << 15;
 }
 
 /*
@@ -206,7 +221,7 @@ static __always_inline u32 flow_find(const struct flow_set *set, u32 index, u32 
 	for (u32 way = 0; way < FLOW_WAYS; way++) {
 		const struct flow *flow;
 
-		if (set->tags[way] != tag)
+		if (set->tags[way] != (u16)tag)
 			continue;
 		flow = flow_at(index, way);
 		if (flow && flow_has_key(flow, key))
@@ -272,13 +287,14 @@ static __always_inline void flow_touch(void *ctx, struct flow_set *set, u32 inde
 		return;
 	if (flow_is_idle(flow, now_ns)) {
 		flow_set_end(ctx, set, flow, RECORD_END_IDLE);
-		flow_begin(flow, datagram, facts);
+		flow_begin(flow, flow_number(), datagram, facts, now_ns);
 		COUNT(opened);
-		set->ending = 0;
+		STORE_AFTER(set->ending, 0);
+	} else {
+		if (flow->pid_source != RECORD_PID_TRAFFIC && datagram->by_process)
+			flow_take_process(flow, facts);
+		flow_add(flow, datagram, now_ns);
 	}
-	if (flow->pid_source != RECORD_PID_TRAFFIC && datagram->by_process)
-		flow_take_process(flow, facts);
-	flow_add(flow, datagram, now_ns);
 	set->stamps[flow_index(way)] = flow_stamp(now_ns);
 	facts->LAST_FLOW = index * FLOW_WAYS + way + 1;
 }
@@ -289,15 +305,17 @@ static __always_inline void flow_put(struct flow_set *set, u32 index, u32 way, u
 				     u64 now_ns)
 {
 	struct flow *flow = flow_at(index, way);
+	u64 id;
 
 	if (!flow)
 		return;
-	flow->key = datagram->key;
-	flow_begin(flow, datagram, facts);
-	flow_add(flow, datagram, now_ns);
+	/* First what is atomic: it would wait for the stores below, which miss the cache. */
 	COUNT(opened);
+	id = flow_number();
+	flow->key = datagram->key;
+	flow_begin(flow, id, datagram, facts, now_ns);
 	set->stamps[flow_index(way)] = flow_stamp(now_ns);
-	STORE_AFTER(set->tags[flow_index(way)], tag);
+	STORE_AFTER(set->tags[flow_index(way)], (u16)tag);
 	STORE_AFTER(set->ending, 0);
 	if (facts->LAST_FLOW)
 		facts->HAS_OTHERS = true;
@@ -318,6 +336,16 @@ static __always_inline void flow_add_nested(const struct flow_set *set, u32 inde
 		flow_add(flow, datagram, now_ns);
 	else
 		flow_overflow(datagram);
+}
+
+/* Where the neighbour had to end one that lives, the set need not ask it for a while. */
+static __always_inline void flow_note_full(u32 index, u32 tag, u64 now_ns)
+{
+	u32 home = flow_home(tag);
+	struct flow_set *set = bpf_map_lookup_elem(&flow_sets, &home);
+
+	if (set && home != index)
+		set->displaced = flow_full_mark(now_ns);
 }
 
 /* Adds the datagram to its flow in this set; false if the set has not got it, nor room for it. */
@@ -346,7 +374,7 @@ static __always_inline bool flow_update_in(void *ctx, u32 index, u32 tag, bool e
 		goto release;
 	}
 	way = flow_forget(set, flow_free_way(set));
-	if (way >= FLOW_WAYS && evict) {
+	if (way >= FLOW_WAYS && (evict || set->displaced == flow_full_mark(now_ns))) {
 		struct flow *flow;
 
 		way = flow_forget(set, flow_oldest_way(set, flow_stamp(now_ns)));
@@ -356,6 +384,7 @@ static __always_inline bool flow_update_in(void *ctx, u32 index, u32 tag, bool e
 		} else if (flow) {
 			flow_set_end(ctx, set, flow, RECORD_END_EVICTED);
 			COUNT(evicted);
+			flow_note_full(index, tag, now_ns);
 		}
 	}
 	if (way < FLOW_WAYS)

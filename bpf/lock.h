@@ -18,7 +18,12 @@
 		asm volatile("" ::: "memory");                     \
 	} while (0)
 #else
-#define STORE_AFTER(place, value) __sync_lock_test_and_set(&(place), (value))
+#define STORE_AFTER(place, value)                                  \
+	do {                                                       \
+		u64 fence_ = 0;                                    \
+		__sync_lock_test_and_set(&fence_, 1);              \
+		*(volatile __typeof__(place) *)&(place) = (value); \
+	} while (0)
 #endif
 
 /* Takes the right; false if another program on this CPU has it. */
