@@ -36,18 +36,19 @@ class Flow:
         A listener's SYN+ACK goes out before there is a socket, which then begins with one SYN. A socket
         that was closed first is replaced by a small one when only the peer's FIN is to come: that
         FIN and its answer are counted nowhere. It is not if somebody still has it open, which
-        no packet shows. What comes when both FINs are acknowledged finds no socket either; and a
-        reset in SYN_SENT, to the ACK of somebody who had these ports before, is sent past it.
+        no packet shows. What comes when both FINs are acknowledged finds no socket either, but for
+        one that is in use at that moment, and does not know yet; and a reset in SYN_SENT, to the ACK
+        of somebody who had these ports before, is sent past it.
         """
-        found = []
-        for packets in (self.over or self.packets, self.cut):
-            if packets:
-                packets = (packets[0] - self.early_resets, packets[1])
-            if packets and self.role == "server":
-                packets = (packets[0] - self.out_synacks, packets[1] - (self.in_syns - 1))
-            if packets:
-                found.append(packets)
-        return found
+        least, most = self.over or self.packets, self.packets
+        found = [(out, into) for out in range(least[0], most[0] + 1)
+                 for into in range(least[1], most[1] + 1)]
+        if self.cut:
+            found.append(self.cut)
+        out_uncounted, in_uncounted = self.early_resets, 0
+        if self.role == "server":
+            out_uncounted, in_uncounted = out_uncounted + self.out_synacks, self.in_syns - 1
+        return [(out - out_uncounted, into - in_uncounted) for out, into in found]
 
 
 class Capture:
