@@ -76,12 +76,13 @@ static void take(const uint8_t *datagram, size_t length, int8_t nsid)
 {
 	/* A copy of its exact size: a look beyond its end is seen. */
 	uint8_t *exact = malloc(length);
-	struct nat_messages messages = {.at = exact, .left = length, .nsid = nsid};
+	struct nat_messages messages = {.nsid = nsid};
 	struct nat_message_counts counts = {0};
 	struct nat_event event;
 	size_t events = 0;
 
 	memcpy(exact, datagram, length);
+	messages.datagram = reader_of(exact, length);
 	while (nat_messages_next(&messages, &event, &counts)) {
 		events++;
 		INVARIANT(nat_event_is_valid(&event));
@@ -93,7 +94,7 @@ static void take(const uint8_t *datagram, size_t length, int8_t nsid)
 		check_found(&event, true);
 		check_found(&event, false);
 	}
-	INVARIANT(messages.left == 0);
+	INVARIANT(messages.datagram.left == 0);
 	/* An event takes two tuples of 52 bytes at least. */
 	INVARIANT(events * 100 <= length);
 	free(exact);

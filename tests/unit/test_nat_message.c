@@ -9,7 +9,7 @@ static struct nat_event read_event;
 /* Reads a datagram to its end; returns how many events it held, the last in read_event. */
 static unsigned read_all(const void *bytes, size_t length, int32_t nsid)
 {
-	struct nat_messages messages = {.at = bytes, .left = length, .nsid = nsid};
+	struct nat_messages messages = {.datagram = reader_of(bytes, length), .nsid = nsid};
 	unsigned events = 0;
 
 	memset(&counts, 0, sizeof(counts));
@@ -17,7 +17,7 @@ static unsigned read_all(const void *bytes, size_t length, int32_t nsid)
 		cr_expect(nat_event_is_valid(&read_event));
 		events++;
 	}
-	cr_expect_eq(messages.left, 0);
+	cr_expect_eq(messages.datagram.left, 0);
 	return events;
 }
 

@@ -20,14 +20,11 @@
 #define TYPE_BITS 0x3fffU
 _Static_assert(NLMSG_ALIGNTO == NLA_ALIGNTO, "one alignment for both");
 
-struct span {
-	const uint8_t *at;
-	size_t left;
-};
-
-struct attribute {
+/* A list of attributes, and the one of them that is being read. */
+struct attributes {
+	struct reader list;
+	struct reader value;
 	uint16_t type;
-	struct span value;
 };
 
 /* A tuple as it is being put together. */
@@ -48,184 +45,176 @@ struct entry {
 	uint16_t zone;
 };
 
-/* Takes the next length bytes, and what pads them to a multiple of four as far as it is there. */
-static struct span take(struct span *span, size_t length)
+static struct attributes attributes_of(struct reader list)
 {
-	const struct span taken = {span->at, length};
-	const size_t padded = (length + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
-	const size_t step = padded < span->left ? padded : span->left;
-
-	span->at += step;
-	span->left -= step;
-	return taken;
+	return (struct attributes){.list = list};
 }
 
-/* The next attribute of a list: 1, 0 at its end, -1 if it is malformed. */
-static int next_attribute(struct span *list, struct attribute *attribute)
+/*
+ * Goes on to the next attribute; false at the end. A list that is malformed fails, and is at its end
+ * from then on.
+ */
+static bool attributes_next(struct attributes *attributes)
 {
+	struct reader *list = &attributes->list;
 	struct nlattr head;
 
 	if (list->left == 0)
-		return 0;
-	if (list->left < sizeof(head))
-		return -1;
-	memcpy(&head, list->at, sizeof(head));
-	if (head.nla_len < sizeof(head) || head.nla_len > list->left)
-		return -1;
-	attribute->type = head.nla_type & TYPE_BITS;
-	attribute->value = take(list, head.nla_len);
-	attribute->value.at += sizeof(head);
-	attribute->value.left -= sizeof(head);
-	return 1;
+		return false;
+	reader_copy(list, &head, sizeof(head));
+	if (head.nla_len < sizeof(head))
+		reader_fail(list);
+	attributes->type = head.nla_type & TYPE_BITS;
+	attributes->value = reader_padded_part(list, head.nla_len - sizeof(head), ALIGNMENT);
+	return !reader_has_failed(list);
 }
 
-static bool read_u16(const struct attribute *attribute, uint16_t *value)
+/* What must hold of the attribute at hand, or the list is malformed. */
+static void attributes_expect(struct attributes *attributes, bool good)
 {
-	if (attribute->value.left != sizeof(*value))
-		return false;
-	memcpy(value, attribute->value.at, sizeof(*value));
-	*value = ntohs(*value);
-	return true;
+	if (!good)
+		reader_fail(&attributes->list);
 }
 
-static bool read_u32(const struct attribute *attribute, uint32_t *value)
+static bool attributes_were_good(const struct attributes *attributes)
 {
-	if (attribute->value.left != sizeof(*value))
-		return false;
-	memcpy(value, attribute->value.at, sizeof(*value));
-	*value = ntohl(*value);
-	return true;
+	return !reader_has_failed(&attributes->list);
+}
+
+/* A number has no other length than its type's. */
+static uint8_t read_u8(struct attributes *attributes)
+{
+	attributes_expect(attributes, attributes->value.left == sizeof(uint8_t));
+	return reader_u8(&attributes->value);
+}
+
+static uint16_t read_u16(struct attributes *attributes)
+{
+	attributes_expect(attributes, attributes->value.left == sizeof(uint16_t));
+	return reader_u16_be(&attributes->value);
+}
+
+static uint32_t read_u32(struct attributes *attributes)
+{
+	attributes_expect(attributes, attributes->value.left == sizeof(uint32_t));
+	return reader_u32_be(&attributes->value);
 }
 
 /* An address of a family, of which both ends must be. */
-static bool read_ip(const struct attribute *attribute, struct draft *draft, uint8_t family,
+static void read_ip(struct attributes *attributes, struct draft *draft, uint8_t family,
 		    uint8_t ip[16])
 {
 	const size_t bytes = family == RECORD_FAMILY_IPV6 ? 16 : 4;
 
-	if (attribute->value.left != bytes || (draft->family != 0 && draft->family != family))
-		return false;
+	attributes_expect(attributes, attributes->value.left == bytes);
+	attributes_expect(attributes, draft->family == 0 || draft->family == family);
 	draft->family = family;
 	memset(ip, 0, 16);
-	memcpy(ip, attribute->value.at, bytes);
-	return true;
+	reader_copy(&attributes->value, ip, bytes);
 }
 
-static bool read_addresses(struct span list, struct draft *draft)
+static void read_source(struct attributes *attributes, struct draft *draft, uint8_t family)
 {
-	struct attribute attribute;
-	int more;
-	bool good = true;
+	read_ip(attributes, draft, family, draft->tuple.source_ip);
+	draft->has_source = true;
+}
 
-	while (good && (more = next_attribute(&list, &attribute)) != 0) {
-		if (more < 0)
-			return false;
-		switch (attribute.type) {
+static void read_destination(struct attributes *attributes, struct draft *draft, uint8_t family)
+{
+	read_ip(attributes, draft, family, draft->tuple.destination_ip);
+	draft->has_destination = true;
+}
+
+static bool read_addresses(struct reader list, struct draft *draft)
+{
+	struct attributes attributes = attributes_of(list);
+
+	while (attributes_next(&attributes)) {
+		switch (attributes.type) {
 		case CTA_IP_V4_SRC:
-			good = read_ip(&attribute, draft, RECORD_FAMILY_IPV4,
-				       draft->tuple.source_ip);
-			draft->has_source = true;
+			read_source(&attributes, draft, RECORD_FAMILY_IPV4);
 			break;
 		case CTA_IP_V4_DST:
-			good = read_ip(&attribute, draft, RECORD_FAMILY_IPV4,
-				       draft->tuple.destination_ip);
-			draft->has_destination = true;
+			read_destination(&attributes, draft, RECORD_FAMILY_IPV4);
 			break;
 		case CTA_IP_V6_SRC:
-			good = read_ip(&attribute, draft, RECORD_FAMILY_IPV6,
-				       draft->tuple.source_ip);
-			draft->has_source = true;
+			read_source(&attributes, draft, RECORD_FAMILY_IPV6);
 			break;
 		case CTA_IP_V6_DST:
-			good = read_ip(&attribute, draft, RECORD_FAMILY_IPV6,
-				       draft->tuple.destination_ip);
-			draft->has_destination = true;
+			read_destination(&attributes, draft, RECORD_FAMILY_IPV6);
 			break;
 		default:
 			break;
 		}
 	}
-	return good;
+	return attributes_were_good(&attributes);
 }
 
-static bool read_protocol(struct span list, struct draft *draft)
+static bool read_protocol(struct reader list, struct draft *draft)
 {
-	struct attribute attribute;
-	int more;
-	bool good = true;
+	struct attributes attributes = attributes_of(list);
 
-	while (good && (more = next_attribute(&list, &attribute)) != 0) {
-		if (more < 0)
-			return false;
-		switch (attribute.type) {
+	while (attributes_next(&attributes)) {
+		switch (attributes.type) {
 		case CTA_PROTO_NUM:
-			good = attribute.value.left == 1;
-			if (good)
-				draft->protocol = attribute.value.at[0];
+			draft->protocol = read_u8(&attributes);
 			break;
 		case CTA_PROTO_SRC_PORT:
-			good = read_u16(&attribute, &draft->tuple.source_port);
+			draft->tuple.source_port = read_u16(&attributes);
 			break;
 		case CTA_PROTO_DST_PORT:
-			good = read_u16(&attribute, &draft->tuple.destination_port);
+			draft->tuple.destination_port = read_u16(&attributes);
 			break;
 		default:
 			break;
 		}
 	}
-	return good;
+	return attributes_were_good(&attributes);
 }
 
-static bool read_tuple(struct span list, struct draft *draft)
+static bool read_tuple(struct reader list, struct draft *draft)
 {
-	struct attribute attribute;
-	int more;
-	bool good = true;
+	struct attributes attributes = attributes_of(list);
 
 	*draft = (struct draft){.family = 0};
-	while (good && (more = next_attribute(&list, &attribute)) != 0) {
-		if (more < 0)
-			return false;
-		if (attribute.type == CTA_TUPLE_IP)
-			good = read_addresses(attribute.value, draft);
-		else if (attribute.type == CTA_TUPLE_PROTO)
-			good = read_protocol(attribute.value, draft);
+	while (attributes_next(&attributes)) {
+		if (attributes.type == CTA_TUPLE_IP)
+			attributes_expect(&attributes, read_addresses(attributes.value, draft));
+		else if (attributes.type == CTA_TUPLE_PROTO)
+			attributes_expect(&attributes, read_protocol(attributes.value, draft));
 	}
-	return good;
+	return attributes_were_good(&attributes);
 }
 
-static bool read_entry(struct span list, struct entry *entry)
+static bool read_entry(struct reader list, struct entry *entry)
 {
-	struct attribute attribute;
-	int more;
-	bool good = true;
+	struct attributes attributes = attributes_of(list);
 
 	*entry = (struct entry){.has_status = false};
-	while (good && (more = next_attribute(&list, &attribute)) != 0) {
-		if (more < 0)
-			return false;
-		switch (attribute.type) {
+	while (attributes_next(&attributes)) {
+		switch (attributes.type) {
 		case CTA_TUPLE_ORIG:
-			good = read_tuple(attribute.value, &entry->original);
+			attributes_expect(&attributes,
+					  read_tuple(attributes.value, &entry->original));
 			break;
 		case CTA_TUPLE_REPLY:
-			good = read_tuple(attribute.value, &entry->reply);
+			attributes_expect(&attributes, read_tuple(attributes.value, &entry->reply));
 			break;
 		case CTA_STATUS:
-			good = read_u32(&attribute, &entry->status);
+			entry->status = read_u32(&attributes);
 			entry->has_status = true;
 			break;
 		case CTA_ID:
-			good = read_u32(&attribute, &entry->id);
+			entry->id = read_u32(&attributes);
 			break;
 		case CTA_ZONE:
-			good = read_u16(&attribute, &entry->zone);
+			entry->zone = read_u16(&attributes);
 			break;
 		default:
 			break;
 		}
 	}
-	return good;
+	return attributes_were_good(&attributes);
 }
 
 static bool is_tracked_protocol(uint8_t protocol)
@@ -268,7 +257,7 @@ static bool belong_together(const struct draft *original, const struct draft *re
 }
 
 /* What stands behind nfgenmsg: an event, or why there is none is counted. */
-static bool take_entry(struct span list, uint8_t kind, int32_t nsid, struct nat_event *event,
+static bool take_entry(struct reader list, uint8_t kind, int32_t nsid, struct nat_event *event,
 		       struct nat_message_counts *counts)
 {
 	struct entry entry;
@@ -300,23 +289,17 @@ static bool take_entry(struct span list, uint8_t kind, int32_t nsid, struct nat_
 	return true;
 }
 
-/* Netlink's own messages: the end of a dump, an error, or nothing. */
-static void take_own(const struct nlmsghdr *header, struct span body,
+/* Netlink's own messages: the end of a dump, an error, or nothing. An error that is cut is none. */
+static void take_own(const struct nlmsghdr *header, struct reader body,
 		     struct nat_message_counts *counts)
 {
-	int32_t error = 0;
-
-	if (header->nlmsg_type == NLMSG_OVERRUN)
-		error = -1;
-	else if (header->nlmsg_type == NLMSG_ERROR && body.left >= sizeof(error))
-		memcpy(&error, body.at, sizeof(error));
-	counts->refusals += error != 0;
+	counts->refusals += header->nlmsg_type == NLMSG_OVERRUN ||
+			    (header->nlmsg_type == NLMSG_ERROR && reader_u32(&body) != 0);
 }
 
-static bool take_message(const struct nlmsghdr *header, struct span body, int32_t nsid,
+static bool take_message(const struct nlmsghdr *header, struct reader body, int32_t nsid,
 			 struct nat_event *event, struct nat_message_counts *counts)
 {
-	struct nfgenmsg families;
 	uint8_t kind = NAT_EVENT_DESTROY;
 
 	if (header->nlmsg_type < FIRST_TYPE) {
@@ -331,39 +314,34 @@ static bool take_message(const struct nlmsghdr *header, struct span body, int32_
 		counts->rejects[NAT_REJECT_KIND]++;
 		return false;
 	}
-	if (body.left < sizeof(families)) {
+	if (!reader_take(&body, sizeof(struct nfgenmsg))) {
 		counts->rejects[NAT_REJECT_HEADER]++;
 		return false;
 	}
-	take(&body, sizeof(families));
 	return take_entry(body, kind, nsid, event, counts);
+}
+
+/* The next message of a datagram, which fails if its length is wrong. */
+static struct reader read_message(struct reader *datagram, struct nlmsghdr *header)
+{
+	reader_copy(datagram, header, sizeof(*header));
+	if (header->nlmsg_len < sizeof(*header))
+		reader_fail(datagram);
+	return reader_padded_part(datagram, header->nlmsg_len - sizeof(*header), ALIGNMENT);
 }
 
 bool nat_messages_next(struct nat_messages *messages, struct nat_event *event,
 		       struct nat_message_counts *counts)
 {
-	while (messages->left > 0) {
-		struct span rest = {messages->at, messages->left};
+	while (messages->datagram.left > 0) {
+		struct reader datagram = messages->datagram; /* in registers meanwhile */
 		struct nlmsghdr header;
-		struct span body;
+		const struct reader body = read_message(&datagram, &header);
 
-		if (rest.left < sizeof(header)) {
-			messages->left = 0;
+		messages->datagram = datagram;
+		if (reader_has_failed(&body))
 			counts->rejects[NAT_REJECT_HEADER]++;
-			return false;
-		}
-		memcpy(&header, rest.at, sizeof(header));
-		if (header.nlmsg_len < sizeof(header) || header.nlmsg_len > rest.left) {
-			messages->left = 0;
-			counts->rejects[NAT_REJECT_HEADER]++;
-			return false;
-		}
-		body = take(&rest, header.nlmsg_len);
-		body.at += sizeof(header);
-		body.left -= sizeof(header);
-		messages->at = rest.at;
-		messages->left = rest.left;
-		if (take_message(&header, body, messages->nsid, event, counts))
+		else if (take_message(&header, body, messages->nsid, event, counts))
 			return true;
 	}
 	return false;

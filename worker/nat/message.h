@@ -15,8 +15,9 @@
 #ifndef SOCKWARDEN_WORKER_NAT_MESSAGE_H
 #define SOCKWARDEN_WORKER_NAT_MESSAGE_H
 
+#include "common/reader.h"
+
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 
 /* The namespace in which privd opened the socket; others have the ids (0 and up) that it gave them. */
@@ -66,8 +67,7 @@ struct nat_message_counts {
 
 /* A datagram of one or many messages; zero is the end of one. */
 struct nat_messages {
-	const uint8_t *at;
-	size_t left;
+	struct reader datagram;
 	int32_t nsid; /* of all of them */
 };
 

@@ -44,7 +44,7 @@ static int receive(struct nat_socket *nat, struct nat_messages *messages)
 	};
 	const ssize_t length = recvmsg(nat->fd, &message, MSG_DONTWAIT);
 
-	*messages = (struct nat_messages){.at = nat->buffer};
+	*messages = (struct nat_messages){0};
 	if (length < 0)
 		return errno == EAGAIN ? 0 : -errno;
 	if (message.msg_flags & MSG_TRUNC)
@@ -52,7 +52,7 @@ static int receive(struct nat_socket *nat, struct nat_messages *messages)
 	else if (message.msg_namelen != sizeof(sender) || sender.nl_pid != 0)
 		nat->counts.foreign++;
 	else
-		messages->left = (size_t)length;
+		messages->datagram = reader_of(nat->buffer, (size_t)length);
 	messages->nsid = nsid_of(&message);
 	return 1;
 }

@@ -78,8 +78,7 @@ static void parse(bool store)
 
 	for (uint32_t i = 0; i < ENTRIES; i++) {
 		struct nat_messages messages = {
-			.at = datagrams[i].bytes,
-			.left = datagrams[i].length,
+			.datagram = reader_of(datagrams[i].bytes, datagrams[i].length),
 			.nsid = NAT_NSID_ROOT,
 		};
 		struct nat_event event;
