@@ -1,74 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What clients are told, against a model that knows everything: connections that grow, close and vanish,
- * clients that acknowledge, do not, are interrupted, come late, and a log that is too small.
+ * What clients are told, one case after the other: who acknowledges, does not, is interrupted, comes late,
+ * and a log that is too small.
  */
-#include "tests/unit/example_conn.h"
-#include "worker/conn/clients.h"
-#include "worker/conn/state.h"
-#include "worker/publish/conn_terms.h"
-
-#include <criterion/criterion.h>
+#include "tests/unit/clients_rig.h"
 
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
-
-#define NS_PER_S 1000000000ULL
-#define EXPIRY_NS (120 * NS_PER_S)
-
-static struct clients clients;
-static struct conn_state state;
-static uint64_t now_ns = 1000 * NS_PER_S;
-
-static void open_clients(uint32_t max_clients, uint32_t max_closed)
-{
-	const struct clients_settings settings = {
-		.max_clients = max_clients,
-		.max_connections = 64,
-		.max_closed = max_closed,
-		.expiry_ns = EXPIRY_NS,
-	};
-
-	cr_assert_eq(clients_init(&clients, &settings), 0);
-	cr_assert_eq(conn_state_init(&state, settings.max_connections, 30 * NS_PER_S, 0, 0), 0);
-}
-
-static void close_clients(void)
-{
-	clients_fini(&clients);
-	conn_state_fini(&state);
-}
-
-/* A connection whose counters all follow from one number. */
-static struct conn_record make(uint64_t id, uint64_t bytes)
-{
-	struct conn_record record = example_record();
-
-	record.id = id;
-	record.sent_bytes = bytes;
-	record.recv_bytes = 2 * bytes;
-	record.sent_packets = (uint32_t)(3 * bytes);
-	record.recv_packets = (uint32_t)(4 * bytes);
-	record.retransmits = (uint32_t)(5 * bytes);
-	record.at_ns = now_ns;
-	return record;
-}
-
-static void see(uint64_t id, uint64_t bytes)
-{
-	const struct conn_record record = make(id, bytes);
-
-	conn_state_seen(&state, &record);
-}
-
-static void finish_record(const struct conn_record *record)
-{
-	struct conn_view view;
-
-	cr_assert(conn_state_close(&state, record, &view));
-	clients_close(&clients, &view, view.index);
-}
 
 static void finish(uint64_t id, uint64_t bytes)
 {
@@ -77,35 +14,26 @@ static void finish(uint64_t id, uint64_t bytes)
 	finish_record(&record);
 }
 
-/* What a batch told. */
-struct told {
-	uint64_t batch;
-	unsigned closed;
-	unsigned live;
-	uint64_t folded;
-	struct conn_sums delta;
-	uint64_t last_id;
-	uint64_t last_total; /* sent_bytes */
-	uint64_t last_delta;
-	unsigned zero_live; /* live ones that were told without having anything new */
-};
-
-static void take(struct told *told, const struct conn_view *view)
+/* A whole batch. */
+static struct told ask(const char *name, uint64_t ack)
 {
-	struct conn_totals delta;
+	struct client *client;
+	struct told told;
 
-	conn_delta(view, &delta);
-	conn_sums_add(&told->delta, &delta);
-	told->last_id = view->record->id;
-	told->last_total = view->record->sent_bytes;
-	told->last_delta = delta.sent_bytes;
-	if (view->closed)
-		told->closed++;
-	else
-		told->live++;
-	if (!view->closed && view->previous && delta.sent_bytes == 0)
-		told->zero_live++;
+	cr_assert_eq(begin(&told, name, ack, &client), 0, "%s, ack %lu", name, (unsigned long)ack);
+	while (step(&told, client))
+		;
+	return told;
 }
+
+#define EXPECT(batch_, closed_, live_, bytes)                                       \
+	do {                                                                        \
+		const struct told t = (batch_);                                     \
+		cr_expect_eq(t.closed, (unsigned)(closed_), "%u closed", t.closed); \
+		cr_expect_eq(t.live, (unsigned)(live_), "%u live", t.live);         \
+		cr_expect_eq(t.delta.sent_bytes, (uint64_t)(bytes), "%lu bytes",    \
+			     (unsigned long)t.delta.sent_bytes);                    \
+	} while (0)
 
 Test(clients, a_closed_connection_keeps_the_translation_that_was_found_when_it_closed)
 {
@@ -130,73 +58,6 @@ Test(clients, a_closed_connection_keeps_the_translation_that_was_found_when_it_c
 	cr_expect_null(told.nat);
 	close_clients();
 }
-
-static void take_overflow(struct told *told, struct client *client)
-{
-	for (uint32_t i = 0; i < client->overflow.used; i++) {
-		const struct conn_sums *owed = &client->overflow.rows[i].owed;
-
-		told->folded += owed->connections;
-		told->delta.sent_bytes += owed->sent_bytes;
-		told->delta.recv_bytes += owed->recv_bytes;
-		told->delta.sent_packets += owed->sent_packets;
-		told->delta.recv_packets += owed->recv_packets;
-		told->delta.retransmits += owed->retransmits;
-	}
-	clients_overflow_told(&clients, client);
-}
-
-/* One more connection of the batch; false at its end. */
-static bool step(struct told *told, struct client *client)
-{
-	struct conn_view view;
-
-	if (clients_closed_next(&clients, client, &view)) {
-		take(told, &view);
-		clients_closed_told(client);
-		return true;
-	}
-	if (clients_live_next(&clients, client, &state.table, SIZE_MAX, &view)) {
-		take(told, &view);
-		clients_live_told(client, &state.table);
-		return true;
-	}
-	clients_complete(client);
-	return false;
-}
-
-static int begin(struct told *told, const char *name, uint64_t ack, struct client **client)
-{
-	int result = clients_begin(&clients, name, ack, now_ns, client);
-
-	*told = (struct told){0};
-	if (result == 0) {
-		told->batch = (*client)->batch;
-		take_overflow(told, *client);
-	}
-	return result;
-}
-
-/* A whole batch. */
-static struct told ask(const char *name, uint64_t ack)
-{
-	struct client *client;
-	struct told told;
-
-	cr_assert_eq(begin(&told, name, ack, &client), 0, "%s, ack %lu", name, (unsigned long)ack);
-	while (step(&told, client))
-		;
-	return told;
-}
-
-#define EXPECT(batch_, closed_, live_, bytes)                                       \
-	do {                                                                        \
-		const struct told t = (batch_);                                     \
-		cr_expect_eq(t.closed, (unsigned)(closed_), "%u closed", t.closed); \
-		cr_expect_eq(t.live, (unsigned)(live_), "%u live", t.live);         \
-		cr_expect_eq(t.delta.sent_bytes, (uint64_t)(bytes), "%lu bytes",    \
-			     (unsigned long)t.delta.sent_bytes);                    \
-	} while (0)
 
 Test(clients, who_registers_late_is_told_of_the_live_ones_and_not_of_what_closed_before)
 {
@@ -588,143 +449,4 @@ Test(clients, a_connection_that_counted_nothing_is_told_again_if_its_batch_was_l
 	EXPECT(ask("a", 0), 0, 1, 0);
 	EXPECT(ask("a", 2), 0, 0, 0);
 	close_clients();
-}
-
-#define MODEL_CLIENTS 3
-#define MODEL_PLACES 40
-#define MODEL_MOVES 20000
-
-/* A client of the model: what it does with what it is told. */
-struct model_client {
-	char name[8];
-	struct client *client; /* while a batch is being told */
-	struct told told;      /* by that batch, or by the last one */
-	uint64_t ack;	 /* the number that goes with the next request; 0: the batch was lost */
-	uint64_t bytes;	 /* of acknowledged batches */
-	uint64_t closed; /* connections, of the same */
-};
-
-static struct {
-	struct model_client clients[MODEL_CLIENTS];
-	uint64_t id[MODEL_PLACES];
-	uint64_t bytes[MODEL_PLACES]; /* 0: there is no connection here */
-	uint64_t next_id;
-	uint64_t closed; /* connections */
-	uint64_t closed_bytes;
-	uint64_t dice;
-} model;
-
-/* The same numbers in each run: xorshift (Marsaglia 2003). */
-static uint32_t dice(uint32_t sides)
-{
-	model.dice ^= model.dice << 13;
-	model.dice ^= model.dice >> 7;
-	model.dice ^= model.dice << 17;
-	return (uint32_t)(model.dice % sides);
-}
-
-static void finish_place(uint32_t place)
-{
-	struct conn_record record = make(model.id[place], model.bytes[place]);
-
-	record.remote_port = (uint16_t)(1 + dice(5));
-	finish_record(&record);
-	model.closed++;
-	model.closed_bytes += model.bytes[place];
-	model.bytes[place] = 0;
-}
-
-/* A connection begins, or grows; then it closes, or a pass sees it, or neither. */
-static void move_connection(void)
-{
-	const uint32_t place = dice(MODEL_PLACES);
-
-	if (model.bytes[place] == 0)
-		model.id[place] = ++model.next_id;
-	model.bytes[place] += 1 + dice(9);
-	if (dice(3) == 0)
-		finish_place(place);
-	else if (dice(2) == 0)
-		see(model.id[place], model.bytes[place]);
-}
-
-/* The next request: what it acknowledges counts from now on. */
-static void begin_again(struct model_client *client)
-{
-	if (client->ack != 0) {
-		client->bytes += client->told.delta.sent_bytes;
-		client->closed += client->told.closed + client->told.folded;
-		cr_assert_eq(client->told.delta.recv_bytes, 2 * client->told.delta.sent_bytes);
-		cr_assert_eq(client->told.delta.retransmits, 5 * client->told.delta.sent_bytes);
-	}
-	cr_assert_eq(begin(&client->told, client->name, client->ack, &client->client), 0);
-	client->ack = 0;
-}
-
-static void move_client(struct model_client *client)
-{
-	if (!client->client) {
-		begin_again(client);
-	} else if (dice(60) == 0) {
-		client->client = NULL; /* it is interrupted, and begins again */
-	} else if (!step(&client->told, client->client)) {
-		cr_assert_eq(client->told.zero_live, 0);
-		client->client = NULL;
-		client->ack = dice(3) > 0 ? client->told.batch : 0;
-	}
-}
-
-/* Until all is acknowledged. */
-static void settle(struct model_client *client)
-{
-	do {
-		begin_again(client);
-		while (step(&client->told, client->client))
-			;
-		client->ack = client->told.batch;
-	} while (client->told.closed + client->told.live + client->told.folded > 0);
-}
-
-static void run_model(uint64_t seed, uint32_t max_closed)
-{
-	memset(&model, 0, sizeof(model));
-	model.dice = seed * 0x9e3779b97f4a7c15ULL | 1;
-	open_clients(MODEL_CLIENTS, max_closed);
-	for (unsigned i = 0; i < MODEL_CLIENTS; i++) {
-		snprintf(model.clients[i].name, sizeof(model.clients[i].name), "c%u", i);
-		settle(&model.clients[i]);
-	}
-	/* The first one asks more often than the others. */
-	for (unsigned move = 0; move < MODEL_MOVES; move++) {
-		if (dice(3) > 0)
-			move_connection();
-		else
-			move_client(&model.clients[dice(2) ? 0 : dice(MODEL_CLIENTS)]);
-	}
-	for (uint32_t place = 0; place < MODEL_PLACES; place++) {
-		if (model.bytes[place] > 0)
-			finish_place(place);
-	}
-	for (unsigned i = 0; i < MODEL_CLIENTS; i++)
-		settle(&model.clients[i]);
-}
-
-Test(clients, whatever_happens_acknowledged_deltas_add_up_to_what_was_counted)
-{
-	uint64_t folded = 0;
-
-	for (uint64_t seed = 1; seed <= 60; seed++) {
-		run_model(seed, seed % 3 == 0 ? 8 : 64);
-		for (unsigned i = 0; i < MODEL_CLIENTS; i++) {
-			const struct model_client *client = &model.clients[i];
-
-			cr_assert_eq(client->bytes, model.closed_bytes, "seed %lu, client %u",
-				     (unsigned long)seed, i);
-			cr_assert_eq(client->closed, model.closed, "seed %lu, client %u",
-				     (unsigned long)seed, i);
-		}
-		folded += clients.folded;
-		close_clients();
-	}
-	cr_expect_gt(folded, 1000, "some had to make room");
 }
