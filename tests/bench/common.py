@@ -1,11 +1,39 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What benchmarks have in common: whose time it was, how often programs ran, which machine it is."""
+"""What benchmarks have in common: options, whose time it was, how often programs ran, which machine it is."""
+import argparse
 import contextlib
 import json
 import os
 import pathlib
 import platform
 import subprocess
+
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+
+
+def rounds_parser(description, units, seconds, threads, threads_help):
+    """Options of a comparison of tracers in rounds; units are of its modes, the first is usual."""
+    parser = argparse.ArgumentParser(description=description,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--build", default=str(ROOT / "build" / "tests"), help="build directory")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--seconds", type=float, default=seconds, help="of load in each run")
+    parser.add_argument("--threads", type=int, default=threads, help=threads_help)
+    parser.add_argument("--mode", choices=units, default=next(iter(units)))
+    parser.add_argument("--only", help="tracers to run, by name, with commas")
+    parser.add_argument("--json", help="file for all numbers")
+    parser.add_argument("--smoke", action="store_true", help="one round of half a second")
+    return parser
+
+
+def parse_rounds(parser):
+    """Goes before the first import of harness, which asks the environment for the build."""
+    arguments = parser.parse_args()
+    if arguments.smoke:
+        arguments.rounds, arguments.seconds = 1, 0.5
+    os.environ["SOCKWARDEN_BUILD"] = arguments.build
+    return arguments
 
 
 class Unusable(Exception):
