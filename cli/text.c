@@ -6,6 +6,9 @@
 #include <string.h>
 #include <wchar.h>
 
+/* Of any unit: the next one begins then, or 64 bits end before. */
+#define WHOLE_MAX 1023
+
 /* value / unit with two significant digits below ten, whole numbers above; never rounds up. */
 static void shorten(char out[TEXT_SHORT_BYTES], uint64_t value, uint64_t unit, const char *suffix)
 {
@@ -16,7 +19,8 @@ static void shorten(char out[TEXT_SHORT_BYTES], uint64_t value, uint64_t unit, c
 		snprintf(out, TEXT_SHORT_BYTES, "%u.%u%s", (unsigned)whole, tenth > 9 ? 9 : tenth,
 			 suffix);
 	else
-		snprintf(out, TEXT_SHORT_BYTES, "%llu%s", (unsigned long long)whole, suffix);
+		snprintf(out, TEXT_SHORT_BYTES, "%u%s",
+			 (unsigned)(whole > WHOLE_MAX ? WHOLE_MAX : whole), suffix);
 }
 
 void text_bytes(char out[TEXT_SHORT_BYTES], uint64_t bytes)
