@@ -321,6 +321,30 @@ def test_every_one_of_many_is_told_as_conntrack_told_it(world):
     print(f"{count} connections, each told as conntrack -E told it")
 
 
+def test_ports_that_are_used_again_at_once_keep_their_translation(world):
+    """Refused, so that each entry is replaced by the next one's of the same tuple within moments."""
+    client, ports, rounds = world.gateway.client, range(21000, 21040), scaled(50, 5)
+    mark = world.tracer.events.mark()
+    for _ in range(rounds):
+        for port in ports:
+            with client.entered():
+                sock = socket.socket()
+            with sock:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                sock.bind((CLIENT[4], port))
+                with pytest.raises(ConnectionRefusedError):
+                    sock.connect((SERVER[4], 9))
+    count = rounds * len(ports)
+    refused = world.tracer.events.wait(
+        lambda: (lambda found: found if len(found) >= count else None)(
+            [c for c in world.tracer.events.closed[mark:] if client.is_ours(c)
+             and c["remote"] == {**c["remote"], "ip": SERVER[4], "port": 9}]), 20, "all refused ones")
+    assert len(refused) == count
+    told = [c["nat"] and (c["nat"]["local"]["ip"], c["nat"]["remote"]) for c in refused]
+    assert set(map(str, told)) == {str((OUTSIDE[4], {"ip": SERVER[4], "port": 9}))}, [
+        c for c in refused if not c["nat"]][:3]
+
+
 def test_what_happened_while_the_worker_stood_still_is_known_afterwards(world):
     world.tracer.pause_worker()
     try:

@@ -33,6 +33,7 @@ TestSuite(nat_table, .init = make_table, .fini = free_table);
 static void take(struct nat_event event, enum nat_event_kind kind)
 {
 	event.kind = (uint8_t)kind;
+	event.read_ns = table.now_ns;
 	nat_table_take(&table, &event);
 }
 
@@ -181,6 +182,31 @@ Test(nat_table, an_entry_that_has_ended_counts_for_connections_that_began_before
 	cr_expect(nat_table_find(&table, &record, &nat, &used_index));
 	nat_table_tick(&table, START_NS + 11 + KEEP_NS);
 	cr_expect_not(nat_table_find(&table, &record, &nat, &used_index));
+	cr_expect_eq(table.used, 0);
+}
+
+Test(nat_table, an_end_is_of_the_time_when_it_was_read_not_of_the_tick_before)
+{
+	struct nat_event event = example_nat_event(1);
+	struct conn_record record = record_of(&event, true);
+
+	take(event, NAT_EVENT_NEW);
+	event.kind = NAT_EVENT_DESTROY;
+	event.read_ns = START_NS + 20;
+	nat_table_take(&table, &event);
+	record.opened_ns = START_NS + 15;
+	cr_expect(nat_table_find(&table, &record, &nat, &used_index));
+	record.opened_ns = START_NS + 21;
+	cr_expect_not(nat_table_find(&table, &record, &nat, &used_index));
+	/* No earlier than the end before, or the list would not be in the order of time. */
+	event = example_nat_event(2);
+	event.kind = NAT_EVENT_DESTROY;
+	event.read_ns = START_NS;
+	nat_table_take(&table, &event);
+	cr_expect_eq(table.entries[table.gone.newest].destroyed_ns, START_NS + 20);
+	nat_table_tick(&table, START_NS + 20 + KEEP_NS);
+	cr_expect_eq(table.used, 2);
+	nat_table_tick(&table, START_NS + 21 + KEEP_NS);
 	cr_expect_eq(table.used, 0);
 }
 
@@ -372,6 +398,7 @@ Test(nat_table, does_what_a_plain_list_does)
 		now_ns += dice(200000000);
 		nat_table_tick(&large, now_ns);
 		event.kind = (uint8_t)(dice(2) ? NAT_EVENT_DESTROY : 1 + dice(2));
+		event.read_ns = now_ns;
 		nat_table_take(&large, &event);
 		model_take(&model, &event, now_ns);
 		event = any_event(dice(1024));

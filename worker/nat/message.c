@@ -339,10 +339,12 @@ bool nat_messages_next(struct nat_messages *messages, struct nat_event *event,
 		const struct reader body = read_message(&datagram, &header);
 
 		messages->datagram = datagram;
-		if (reader_has_failed(&body))
+		if (reader_has_failed(&body)) {
 			counts->rejects[NAT_REJECT_HEADER]++;
-		else if (take_message(&header, body, messages->nsid, event, counts))
+		} else if (take_message(&header, body, messages->nsid, event, counts)) {
+			event->read_ns = messages->read_ns;
 			return true;
+		}
 	}
 	return false;
 }

@@ -37,6 +37,7 @@ struct nat_tuple {
 };
 
 struct nat_event {
+	uint64_t read_ns; /* CLOCK_MONOTONIC: when it had been read, so that it is not older than that */
 	uint8_t kind;	  /* enum nat_event_kind */
 	uint8_t family;	  /* enum record_family */
 	uint8_t protocol; /* IPPROTO_TCP or IPPROTO_UDP */
@@ -49,7 +50,7 @@ struct nat_event {
 	struct nat_tuple reply;
 };
 
-_Static_assert(sizeof(struct nat_event) == 88, "no padding");
+_Static_assert(sizeof(struct nat_event) == 96, "no padding");
 
 enum nat_reject {
 	NAT_REJECT_HEADER,    /* a message is cut, or its length is wrong */
@@ -68,7 +69,8 @@ struct nat_message_counts {
 /* A datagram of one or many messages; zero is the end of one. */
 struct nat_messages {
 	struct reader datagram;
-	int32_t nsid; /* of all of them */
+	int32_t nsid;	  /* of all of them */
+	uint64_t read_ns; /* CLOCK_MONOTONIC, after they were received */
 };
 
 /*

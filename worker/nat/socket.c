@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/nat/socket.h"
 
+#include "common/clock.h"
+
 #include <errno.h>
 #include <linux/netlink.h>
 #include <string.h>
@@ -54,6 +56,8 @@ static int receive(struct nat_socket *nat, struct nat_messages *messages)
 	else
 		messages->datagram = reader_of(nat->buffer, (size_t)length);
 	messages->nsid = nsid_of(&message);
+	/* Not before: what comes while others are read is read with them. */
+	messages->read_ns = clock_ns(CLOCK_MONOTONIC);
 	return 1;
 }
 

@@ -303,10 +303,22 @@ static void replace(struct nat_table *table, uint32_t index, const struct nat_ev
 	add_entry(table, event, destroyed_ns);
 }
 
-/* Zero stands for an entry that lives. */
-static uint64_t end_now(const struct nat_table *table)
+/*
+ * When an entry has ended, at the latest; zero stands for one that lives. A connection that began
+ * before may still be told. Not earlier than the end before: the list is in the order of time.
+ */
+static uint64_t end_of(const struct nat_table *table, const struct nat_event *event)
 {
-	return table->now_ns > 0 ? table->now_ns : 1;
+	const uint32_t last = table->gone.newest;
+	const uint64_t least = last != NAT_TABLE_NONE ? table->entries[last].destroyed_ns : 1;
+
+	return event->read_ns > least ? event->read_ns : least;
+}
+
+/* How long an entry has been over; the clock of a tick may be behind that of an event. */
+static uint64_t age_of(const struct nat_table *table, const struct nat_entry *entry)
+{
+	return table->now_ns > entry->destroyed_ns ? table->now_ns - entry->destroyed_ns : 0;
 }
 
 static void take_end(struct nat_table *table, uint32_t index, const struct nat_event *event)
@@ -320,7 +332,7 @@ static void take_end(struct nat_table *table, uint32_t index, const struct nat_e
 	if (entry->destroyed_ns != 0)
 		return;
 	table->counts.destroyed++;
-	replace(table, index, event, end_now(table));
+	replace(table, index, event, end_of(table, event));
 }
 
 void nat_table_take(struct nat_table *table, const struct nat_event *event)
@@ -342,7 +354,7 @@ void nat_table_take(struct nat_table *table, const struct nat_event *event)
 	}
 	/* An end can be the first that is heard of a translation: some connection may still be told. */
 	make_room(table);
-	add_entry(table, event, ends ? end_now(table) : 0);
+	add_entry(table, event, ends ? end_of(table, event) : 0);
 	table->counts.registered++;
 	table->counts.destroyed += ends;
 }
@@ -353,7 +365,7 @@ void nat_table_tick(struct nat_table *table, uint64_t now_ns)
 	for (unsigned i = 0; i < EXPIRED_PER_TICK && table->gone.oldest != NAT_TABLE_NONE; i++) {
 		const uint32_t oldest = table->gone.oldest;
 
-		if (now_ns - table->entries[oldest].destroyed_ns <= table->keep_ns)
+		if (age_of(table, &table->entries[oldest]) <= table->keep_ns)
 			break;
 		remove_entry(table, oldest);
 	}
@@ -363,8 +375,8 @@ void nat_table_tick(struct nat_table *table, uint64_t now_ns)
 static bool applies(const struct nat_table *table, const struct nat_entry *entry,
 		    const struct conn_record *record)
 {
-	return entry->destroyed_ns == 0 || (record->opened_ns <= entry->destroyed_ns &&
-					    table->now_ns - entry->destroyed_ns <= table->keep_ns);
+	return entry->destroyed_ns == 0 ||
+	       (record->opened_ns <= entry->destroyed_ns && age_of(table, entry) <= table->keep_ns);
 }
 
 /* The other tuple, turned round. */

@@ -38,7 +38,7 @@
 
 struct nat_entry {
 	struct nat_event event; /* the last that told of it; its kind is not used */
-	uint64_t destroyed_ns;	/* CLOCK_MONOTONIC: when its end was read; 0: it lives */
+	uint64_t destroyed_ns;	/* CLOCK_MONOTONIC: its end had been read by then; 0: it lives */
 	uint32_t older;		/* in its list; NAT_TABLE_NONE: the oldest */
 	uint32_t newer;		/* in a free entry: the next free one */
 };

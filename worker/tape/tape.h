@@ -26,7 +26,7 @@
 #include <stdint.h>
 
 #define TAPE_MAGIC "SWTAPE\r\n" /* 8 bytes; a transfer that changes line ends shows */
-#define TAPE_VERSION 1
+#define TAPE_VERSION 2
 #define TAPE_BYTE_ORDER 0x01020304U
 /* No payload is longer. */
 #define TAPE_PAYLOAD_BYTES_MAX (256 * 1024)
@@ -185,7 +185,7 @@ struct tape_state_nat {
 	struct nat_event event;
 };
 
-_Static_assert(sizeof(struct tape_state_nat) == 96, "no padding");
+_Static_assert(sizeof(struct tape_state_nat) == 104, "no padding");
 _Static_assert(sizeof(struct tape_header) == 128, "no padding");
 _Static_assert(sizeof(struct tape_entry_head) == 8, "no padding");
 _Static_assert(sizeof(struct tape_state) == 80, "no padding");
