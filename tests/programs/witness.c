@@ -5,15 +5,16 @@
  * prints a line for each conversation, and last what it counted and lost:
  *
  *   tcp IP PORT IP PORT role out_packets out_ip_bytes out_payload in_packets in_ip_bytes in_payload
- *       out_acked in_acked out_synacks in_syns cut_out cut_in over_out over_in early_resets
+ *       out_acked in_acked out_synacks in_syns cut_out cut_in over_out over_in early_out early_in
  *   udp IP PORT IP PORT - out_packets out_ip_bytes out_payload in_packets in_ip_bytes in_payload
  *   end packets N dropped N fragments N
  *
  * The first end is this host's. acked is the payload that the receiver acknowledged, SYN and FIN taken
  * out; cut: how many packets each way there were when this host's FIN was acknowledged without one of the
  * peer (then a closed socket is left behind for a small one, which counts nothing), or -.
- * over: the same when both FINs had been acknowledged, since what comes later finds no socket, or -.
- * early_resets: sent in SYN_SENT, as an answer to a stranger's ACK, which no socket counts.
+ * over: the same when both FINs had been acknowledged, or before the first reset, since what comes later finds
+ * no socket, or -. early: packets each way that belong to somebody who had these ports before, and no
+ * socket counts: a reset in SYN_SENT, and a listener's side before its SYN+ACK.
  * A SYN with another number begins a new conversation of the same ends.
  */
 #include "helper.h"
@@ -72,7 +73,7 @@ struct conversation {
 	uint64_t cut[2];
 	bool is_over;
 	uint64_t over[2];
-	uint64_t early_resets;
+	uint64_t early[2];
 };
 
 struct packet {
@@ -185,8 +186,17 @@ static void take_tcp(const struct packet *packet)
 		if (acked > other->acked && acked <= other->end)
 			other->acked = acked;
 	}
-	if ((flags & TH_RST) && packet->way == OUT && c->began_here && !other->has_first)
-		c->early_resets++;
+	if (c->began_here) {
+		if ((flags & TH_RST) && packet->way == OUT && !other->has_first)
+			c->early[OUT]++;
+	} else if (c->began && !syn && !c->way[OUT].has_first) {
+		c->early[packet->way]++;
+	}
+	if (!c->is_over && (flags & TH_RST) && way->has_first && other->has_first) {
+		c->is_over = true;
+		c->over[packet->way] = c->way[packet->way].packets - 1;
+		c->over[!packet->way] = c->way[!packet->way].packets;
+	}
 	if (!c->is_over && way->fin && other->fin && way->acked >= way->fin &&
 	    other->acked >= other->fin) {
 		c->is_over = true;
@@ -317,7 +327,7 @@ static void print(const struct conversation *c)
 	       (unsigned long long)c->way[OUT].synacks, (unsigned long long)c->way[IN].syns);
 	print_moment(c->is_cut, c->cut);
 	print_moment(c->is_over, c->over);
-	printf(" %llu\n", (unsigned long long)c->early_resets);
+	printf(" %llu %llu\n", (unsigned long long)c->early[OUT], (unsigned long long)c->early[IN]);
 }
 
 /* What was newest is printed first, and each list is the other way round here. */

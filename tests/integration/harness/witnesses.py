@@ -22,8 +22,8 @@ class Flow:
     out_synacks: int = 0
     in_syns: int = 0
     cut: tuple = None  # packets when the socket may have gone over into FIN_WAIT2 without an owner
-    over: tuple = None  # packets when both FINs had been acknowledged
-    early_resets: int = 0
+    over: tuple = None  # packets when both FINs had been acknowledged, or before the first reset
+    early: tuple = (0, 0)  # packets of somebody who had these ports before
 
     @property
     def bytes(self):
@@ -37,17 +37,18 @@ class Flow:
         that was closed first is replaced by a small one when only the peer's FIN is to come: that
         FIN and its answer are counted nowhere. It is not if somebody still has it open, which
         no packet shows. What comes when both FINs are acknowledged finds no socket either, but for
-        one that is in use at that moment, and does not know yet; and a reset in SYN_SENT, to the ACK
-        of somebody who had these ports before, is sent past it.
+        one that is in use at that moment, and does not know yet, and a reset is a socket's own or that
+        of none. A reset in SYN_SENT, to the ACK of somebody who had these ports before, is sent past
+        it; a listener's host, where that one is in TIME_WAIT, answers the first SYN with such an ACK.
         """
         least, most = self.over or self.packets, self.packets
         found = [(out, into) for out in range(least[0], most[0] + 1)
                  for into in range(least[1], most[1] + 1)]
         if self.cut:
             found.append(self.cut)
-        out_uncounted, in_uncounted = self.early_resets, 0
+        out_uncounted, in_uncounted = self.early
         if self.role == "server":
-            out_uncounted, in_uncounted = out_uncounted + self.out_synacks, self.in_syns - 1
+            out_uncounted, in_uncounted = out_uncounted + self.out_synacks, in_uncounted + self.in_syns - 1
         return [(out - out_uncounted, into - in_uncounted) for out, into in found]
 
 
@@ -89,7 +90,7 @@ def parse(words):
         flow.acked = (out_acked, in_acked)
         flow.cut = None if numbers[10] == "-" else (int(numbers[10]), int(numbers[11]))
         flow.over = None if numbers[12] == "-" else (int(numbers[12]), int(numbers[13]))
-        flow.early_resets = int(numbers[14])
+        flow.early = (int(numbers[14]), int(numbers[15]))
     return flow
 
 
@@ -101,6 +102,7 @@ class Entry:
     reply: tuple
     packets: tuple  # original, reply
     ip_bytes: tuple
+    strays: int = 0  # entries without an answer that were taken into this one
 
     @property
     def is_translated(self):
@@ -122,6 +124,24 @@ def entry_of(line):
               for i in range(2)]
     assert len(found["packets"]) == 2, f"nf_conntrack_acct is off: {line}"
     return Entry(protocol, *tuples, *(tuple(map(int, found[key])) for key in ("packets", "bytes")))
+
+
+def join_strays(entries):
+    """A SYN that meets the TIME_WAIT of somebody who had these ports before is answered with his ACK, which is
+    invalid to conntrack, and reset. That is an entry of two packets without an answer; the SYN that follows
+    makes the next one. Both are one conversation.
+    """
+    joined, waiting = [], {}
+    for entry in entries:
+        if entry.protocol == "tcp" and entry.packets[1] == 0:
+            waiting.setdefault(entry.original, []).append(entry)
+            continue
+        for stray in waiting.pop(entry.original, []) if entry.protocol == "tcp" else []:
+            entry.packets = (entry.packets[0] + stray.packets[0], entry.packets[1])
+            entry.ip_bytes = (entry.ip_bytes[0] + stray.ip_bytes[0], entry.ip_bytes[1])
+            entry.strays += 1
+        joined.append(entry)
+    return joined + [stray for strays in waiting.values() for stray in strays]
 
 
 class Conntrack:
@@ -147,7 +167,7 @@ class Conntrack:
         self._thread.join()
         errors = self._events.communicate()[1]
         assert "ENOBUFS" not in errors, errors
-        return [entry for entry in map(entry_of, self._ended + listed) if entry]
+        return join_strays(entry for entry in map(entry_of, self._ended + listed) if entry)
 
     def close(self):
         self._events.kill()
