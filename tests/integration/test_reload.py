@@ -26,7 +26,7 @@ def reload(tracer, **config):
 def test_a_reload_under_load_loses_nothing_and_tells_nothing_twice(own_tracer, netns, tmp_path):
     box = netns("reload")
     # Room for what closes while subscribers dial again.
-    tracer = own_tracer(privd_options=["--ring-pages", "4096"]).start()
+    tracer = own_tracer(privd_options=["--ring-pages", "16384"]).start()
     count = scaled(12000, 6000)
     made, mark, cut = [], 0, 0
     for number in range(3):

@@ -43,7 +43,7 @@ def test_a_worker_killed_while_it_stands_still_loses_nothing(own_tracer, netns):
     """SIGSTOP, thousands of closes into the rings, kill -9, a new worker: all is told once."""
     box = netns("stopped")
     # Room for what others on this machine close meanwhile.
-    tracer = own_tracer(privd_options=["--ring-pages", "4096"]).start()
+    tracer = own_tracer(privd_options=["--ring-pages", "16384"]).start()
     made = run_program(box, program("exact"), "4", str(scaled(500, 64)), "0", "9200")
     tracer.events.wait_closed(anyone(box), 2 * len(made))
     tracer.settle()
@@ -69,7 +69,7 @@ def test_a_worker_killed_while_it_stands_still_loses_nothing(own_tracer, netns):
 def test_a_worker_killed_under_load_tells_nothing_twice(own_tracer, netns, tmp_path):
     box = netns("killed")
     # Room for what closes while subscribers dial again.
-    tracer = own_tracer(privd_options=["--ring-pages", "4096"]).start()
+    tracer = own_tracer(privd_options=["--ring-pages", "16384"]).start()
     count = scaled(20000, 1500)
     report = tmp_path / "report"
     with open(report, "wb") as output:

@@ -1,13 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * subscriber URL TOPIC...: writes every message of these topics to its standard output, one a line. It
- * dials until somebody listens and whenever the connection is lost, as often as nng does by
- * itself; its queue is as long as nng allows, so that what is missing was not lost here.
+ * dials until somebody listens and whenever the connection is lost, at once, since what is read while
+ * nobody listens is told to nobody; its queue is as long as nng allows, so that what is missing was not
+ * lost here.
  */
 #include "helper.h"
 
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/sub.h>
+
+#define REDIAL_MS 50
 
 static void check(int result, const char *what)
 {
@@ -32,6 +35,8 @@ int main(int argc, char **argv)
 	for (int i = 2; i < argc; i++)
 		check(nng_socket_set(socket, NNG_OPT_SUB_SUBSCRIBE, argv[i], strlen(argv[i])),
 		      "subscribe");
+	check(nng_socket_set_ms(socket, NNG_OPT_RECONNMINT, REDIAL_MS), "redial");
+	check(nng_socket_set_ms(socket, NNG_OPT_RECONNMAXT, REDIAL_MS), "redial");
 	check(nng_dial(socket, argv[1], NULL, NNG_FLAG_NONBLOCK), "dial");
 	for (;;) {
 		nng_msg *message;
