@@ -99,6 +99,19 @@ static struct peer *peer_of(const struct sockaddr_storage *address, socklen_t le
 	return &peers[used++];
 }
 
+/* Waits where what was sent before has not left yet. */
+static void send_whole(int fd, const void *bytes, size_t count, const struct sockaddr_storage *to,
+		       socklen_t length)
+{
+	struct pollfd writable = {.fd = fd, .events = POLLOUT};
+
+	while (sendto(fd, bytes, count, 0, (const struct sockaddr *)to, length) < 0) {
+		if (errno != EAGAIN)
+			CHECK(-1);
+		CHECK(poll(&writable, 1, -1));
+	}
+}
+
 static void answer_all(int fd)
 {
 	char buffer[BYTES_MAX];
@@ -115,7 +128,7 @@ static void answer_all(int fd)
 		peer = peer_of(&from, length);
 		peer->recv_bytes += (uint64_t)got;
 		peer->recv_packets++;
-		CHECK(sendto(fd, buffer, (size_t)got / 2, 0, (struct sockaddr *)&from, length));
+		send_whole(fd, buffer, (size_t)got / 2, &from, length);
 		peer->sent_bytes += (uint64_t)got / 2;
 		peer->sent_packets++;
 	}
@@ -171,7 +184,7 @@ static void send_one(struct peer *peer, unsigned turn)
 	static const char bytes[BYTES_MAX];
 	const size_t size = 2 + (turn * 7919U) % (BYTES_MAX - 2);
 
-	CHECK(send(peer->fd, bytes, size, 0));
+	send_whole(peer->fd, bytes, size, NULL, 0);
 	peer->sent_bytes += size;
 	peer->sent_packets++;
 }
