@@ -53,27 +53,28 @@ struct dns_stats_key {
 _Static_assert(offsetof(struct dns_stats_key, name) == 39, "no padding");
 
 struct dns_stats_numbers {
+	struct histogram latency_us; /* of answers with rcode 0 */
+	struct histogram failure_latency_us;
 	uint64_t queries;		  /* repeated ones left out */
 	uint64_t retries;		  /* repeated ones */
 	uint64_t answers;		  /* in time: as many as all rcodes together */
 	uint64_t timeouts;		  /* answered too late, or not at all */
 	uint64_t rcode[DNS_STATS_RCODES]; /* answers by response code */
 	uint64_t rcode_other;		  /* all that are DNS_STATS_RCODES or more */
-	struct histogram latency_us;	  /* of answers with rcode 0 */
-	struct histogram failure_latency_us;
 };
 
 struct dns_stats_row {
-	struct dns_stats_key key;
 	uint32_t tag;
 	uint32_t change; /* index, or INDEX_NONE */
+	struct dns_stats_key key;
 	struct dns_stats_numbers total;
 };
 
+/* By cache lines: an answer is counted in one, and in the two of a histogram. */
 struct dns_stats_change {
+	_Alignas(64) struct dns_stats_numbers numbers;
 	uint32_t row;
 	uint32_t round; /* of publishing, in which it began */
-	struct dns_stats_numbers numbers;
 };
 
 struct dns_stats_counts {
