@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/example_collision.h"
 #include "tests/unit/example_dns.h"
 #include "tests/unit/resident.h"
 #include "worker/dns/in_flight.h"
@@ -167,6 +168,12 @@ Test(dns_in_flight, an_answer_to_a_timeout_that_was_told_is_unmatched)
 	cr_expect_eq(table.counts.timeouts, 1);
 }
 
+Test(dns_in_flight, the_same_query_at_the_timeout_is_a_repeated_one)
+{
+	ask(example_dns_query(1), START_NS);
+	cr_expect_eq(ask(example_dns_query(1), START_NS + TIMEOUT_NS), DNS_QUERY_RETRY);
+}
+
 Test(dns_in_flight, the_same_query_after_the_timeout_is_a_new_one)
 {
 	const uint64_t again_ns = START_NS + TIMEOUT_NS + 1;
@@ -235,6 +242,33 @@ Test(dns_in_flight, an_answer_that_was_read_with_an_earlier_time_took_no_time)
 	cr_expect_null(dns_in_flight_expire(&table, START_NS - 50000));
 	cr_expect_eq(answer(example_dns_query(1), START_NS - 50000), DNS_ANSWER_MATCHED);
 	cr_expect_eq(latency_ns, 0);
+}
+
+static struct dns_query numbered(uint32_t number)
+{
+	struct dns_query query = example_dns_query((uint16_t)number);
+
+	query.id = (uint16_t)(number >> 16);
+	return query;
+}
+
+static uint32_t tag_of(uint32_t number)
+{
+	const struct dns_query query = numbered(number);
+
+	return (uint32_t)(hash_bytes(&table.key, &query, dns_query_bytes(&query)) >> 32);
+}
+
+Test(dns_in_flight, queries_with_the_same_hash_are_two)
+{
+	const struct example_collision pair = example_collision(tag_of);
+
+	cr_expect_eq(ask(numbered(pair.one), START_NS), DNS_QUERY_NEW);
+	cr_assert_eq(table.entries[0].tag, tag_of(pair.two));
+	cr_expect_eq(answer(numbered(pair.two), START_NS), DNS_ANSWER_UNMATCHED);
+	cr_expect_eq(ask(numbered(pair.two), START_NS), DNS_QUERY_NEW);
+	cr_expect_eq(answer(numbered(pair.two), START_NS), DNS_ANSWER_MATCHED);
+	cr_expect_eq(answer(numbered(pair.one), START_NS), DNS_ANSWER_MATCHED);
 }
 
 Test(dns_in_flight, refuses_a_capacity_that_it_cannot_have)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/example_collision.h"
 #include "worker/dns/name_pool.h"
 
 #include <criterion/criterion.h>
@@ -108,6 +109,21 @@ Test(dns_name_pool, names_that_differ_in_their_last_byte_only_are_two)
 		expect_name(one, lengths[i], 1);
 		expect_name(two, lengths[i], 2);
 	}
+}
+
+static uint32_t tag_of(uint32_t number)
+{
+	return (uint32_t)(hash_bytes(&pool.key, &number, sizeof(number)) >> 32);
+}
+
+Test(dns_name_pool, names_with_the_same_hash_are_two)
+{
+	const struct example_collision pair = example_collision(tag_of);
+	const uint32_t one = name_pool_take(&pool, (const uint8_t *)&pair.one, 4);
+
+	cr_assert_eq(pool.blocks[one].first.tag, tag_of(pair.two));
+	cr_expect_eq(name_pool_find(&pool, (const uint8_t *)&pair.two, 4), NAME_POOL_NONE);
+	cr_expect_neq(name_pool_take(&pool, (const uint8_t *)&pair.two, 4), one);
 }
 
 Test(dns_name_pool, refuses_a_name_that_has_no_room_and_loses_nothing)

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "proto/record.h"
+#include "tests/unit/example_collision.h"
 #include "tests/unit/example_names.h"
 #include "tests/unit/resident.h"
 #include "worker/dns/names.h"
@@ -459,6 +460,28 @@ Test(dns_names, one_tick_looks_at_a_bounded_number_and_all_are_looked_at_in_time
 	cr_expect_eq(names.other_pool.used, 0);
 	cr_expect_eq(names.pool.names, 0);
 	expect_books();
+}
+
+static uint32_t tag_of(uint32_t number)
+{
+	uint64_t words[2];
+	uint8_t ip[16];
+	const uint8_t family = example_address(number, ip);
+
+	memcpy(words, ip, sizeof(words));
+	return (uint32_t)(hash_words(&names.key, words[0], words[1], family) >> 32);
+}
+
+Test(dns_names, addresses_with_the_same_hash_are_two)
+{
+	const struct example_collision pair = example_collision(tag_of);
+
+	add(pair.one, "one.example.org");
+	cr_assert_eq(names.entries[0].tag, tag_of(pair.two));
+	cr_expect_str_eq(names_of(pair.two), "");
+	add(pair.two, "two.example.org");
+	cr_expect_str_eq(names_of(pair.one), "one.example.org");
+	cr_expect_str_eq(names_of(pair.two), "two.example.org");
 }
 
 Test(dns_names, refuse_settings_that_they_cannot_have)

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "tests/unit/example_collision.h"
 #include "tests/unit/example_dns.h"
 #include "tests/unit/resident.h"
 #include "worker/dns/stats.h"
@@ -302,6 +303,42 @@ Test(dns_stats, what_made_room_is_published_with_the_overflow)
 	cr_expect_eq(numbers.answers, ROWS + 1);
 	cr_expect_eq(numbers.latency_us.count, ROWS + 1);
 	cr_expect_eq(numbers.latency_us.min, 10);
+}
+
+static struct dns_query numbered(uint32_t number)
+{
+	struct dns_query query = query_of((uint16_t)number);
+
+	query.qtype = (uint16_t)(number >> 16);
+	return query;
+}
+
+static uint32_t tag_of(uint32_t number)
+{
+	const struct dns_query query = numbered(number);
+	struct dns_stats_key key = {
+		.server_port = query.server_port,
+		.qtype = query.qtype,
+		.family = query.family,
+		.protocol = query.protocol,
+		.name_length = query.name_length,
+	};
+
+	memcpy(key.client_ip, query.client_ip, sizeof(key.client_ip));
+	memcpy(key.server_ip, query.server_ip, sizeof(key.server_ip));
+	memcpy(key.name, query.name, query.name_length);
+	return (uint32_t)(hash_bytes(&stats.key, &key, dns_stats_key_bytes(&key)) >> 32);
+}
+
+Test(dns_stats, rows_with_the_same_hash_are_two)
+{
+	const struct example_collision pair = example_collision(tag_of);
+	const struct dns_query one = numbered(pair.one), two = numbered(pair.two);
+
+	dns_stats_query(&stats, &one);
+	cr_assert_eq(stats.rows[0].tag, tag_of(pair.two));
+	dns_stats_query(&stats, &two);
+	cr_expect_eq(count_rows(), 2);
 }
 
 Test(dns_stats, refuse_a_capacity_that_they_cannot_have)
