@@ -53,10 +53,11 @@ void histogram_reset(struct histogram *histogram);
 
 /*
  * An estimate of a quantile in thousandths: 500 is the median, 999 the 99.9th percentile; 1000 and more
- * is the maximum. 0 if there are no values. It is min or max where that is exact, else the middle of the bucket that holds the value of that
- * rank (the smallest value with at least so many thousandths of all at or below it), and within
- * min..max. Its ratio to the true value is at most 2^(2^-scale / 2), but for the fraction that is cut
- * off: off by 0.6 % at scale 6, 4.4 % at 3, 9 % at 2, 19 % at 1, 41 % at 0, a factor of 4 at -2.
+ * is the maximum. 0 if there are no values. It is min or max where the rank is the first or the last, else
+ * the middle of the bucket that holds the value of that rank (the smallest value with at least so many
+ * thousandths of all at or below it), and within min..max. Its ratio to the true value is at most
+ * 2^(2^-scale / 2), but for the fraction that is cut off: off by 0.6 % at scale 6, 4.4 % at 3, 9 % at 2,
+ * 19 % at 1, 41 % at 0, a factor of 4 at -2.
  */
 uint64_t histogram_quantile(const struct histogram *histogram, unsigned thousandths);
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Two keys of a table with the same tag: what an attacker without the hash's key cannot make, and a table has to
- * tell apart all the same.
+ * Two keys of a table with the same tag: what an attacker without the hash's key cannot make, and what a
+ * table has to tell apart all the same.
  */
 #ifndef SOCKWARDEN_TESTS_UNIT_EXAMPLE_COLLISION_H
 #define SOCKWARDEN_TESTS_UNIT_EXAMPLE_COLLISION_H

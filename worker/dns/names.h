@@ -41,7 +41,10 @@
  * and browsers keep what they were told for a minute (Firefox, network.dnsCacheExpiration).
  */
 #define NAMES_TTL_MIN_S 60
-/* Strangers choose up to 68 years (RFC 2181 8). Resolvers do not believe more than this (unbound, cache-max-ttl). */
+/*
+ * Strangers choose up to 68 years (RFC 2181 8). Resolvers believe no more than this (unbound,
+ * cache-max-ttl).
+ */
 #define NAMES_TTL_MAX_S 86400
 /* On average; one address may have many more. */
 #define NAMES_OTHERS_PER_ADDRESS 2
