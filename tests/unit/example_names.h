@@ -5,7 +5,7 @@
 #ifndef SOCKWARDEN_TESTS_UNIT_EXAMPLE_NAMES_H
 #define SOCKWARDEN_TESTS_UNIT_EXAMPLE_NAMES_H
 
-#include "tests/unit/example_dns.h"
+#include "tests/unit/example_dns_query.h"
 #include "worker/dns/names.h"
 
 #include <stdio.h>

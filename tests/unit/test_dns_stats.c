@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/unit/example_collision.h"
-#include "tests/unit/example_dns.h"
+#include "tests/unit/example_dns_query.h"
 #include "tests/unit/resident.h"
 #include "worker/dns/stats.h"
 

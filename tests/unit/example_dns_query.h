@@ -2,8 +2,8 @@
 /*
  * A DNS query whose every fact is known, for tests to vary.
  */
-#ifndef SOCKWARDEN_TESTS_UNIT_EXAMPLE_DNS_H
-#define SOCKWARDEN_TESTS_UNIT_EXAMPLE_DNS_H
+#ifndef SOCKWARDEN_TESTS_UNIT_EXAMPLE_DNS_QUERY_H
+#define SOCKWARDEN_TESTS_UNIT_EXAMPLE_DNS_QUERY_H
 
 #include "proto/record.h"
 #include "worker/dns/query.h"
