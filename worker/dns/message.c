@@ -48,7 +48,7 @@ struct walk {
 	 * Names of the answer, all different; the first is the question. Where each was read, since
 	 * most names are pointers to one that was read before; and the name that it is an alias of.
 	 */
-	unsigned names;
+	uint8_t names;
 	uint16_t name_at[DNS_ANSWER_NAMES_MAX];
 	uint8_t alias_of[DNS_ANSWER_NAMES_MAX];
 	bool names_left_out;
@@ -132,7 +132,7 @@ static uint8_t settle_name(struct walk *walk, uint16_t origin)
 		return NAME_NONE;
 	walk->name_at[walk->names] = origin;
 	walk->alias_of[walk->names] = NAME_NONE;
-	return (uint8_t)walk->names++;
+	return walk->names++;
 }
 
 static enum dns_reject read_header(struct walk *walk)
