@@ -22,25 +22,20 @@
 /* RFC 2181 8: a TTL with its top bit set is 0. */
 #define TTL_MAX 0x7fffffffU
 
-#define TYPE_BITS 0xc0U
+/* Of a name's first byte (RFC 1035 4.1.4). */
+#define POINTER_TYPE 0xc0U
 
 #define NAME_NONE 0xff
 _Static_assert(DNS_ANSWER_NAMES_MAX < NAME_NONE, "a name's place is one byte");
-
-enum section {
-	ANSWER,
-	AUTHORITY,
-	ADDITIONAL,
-	SECTIONS,
-};
 
 /* The message as far as it was walked over. */
 struct walk {
 	const uint8_t *bytes;
 	size_t length;
-	size_t at;
 	uint16_t flags;
-	uint16_t records[SECTIONS]; /* as the header counts them */
+	uint16_t answers; /* records, as the header counts them */
+	uint16_t authorities;
+	uint16_t additionals;
 	bool has_edns;
 	uint8_t extended_rcode;
 	struct dns_message *message;
@@ -53,8 +48,11 @@ struct walk {
 	uint8_t alias_of[DNS_ANSWER_NAMES_MAX];
 	bool names_left_out;
 	uint8_t owners[DNS_ADDRESSES_MAX]; /* of message->addresses */
-	/* The first is not used: the question is in *message. The one after the last is being read. */
-	struct dns_name name[DNS_ANSWER_NAMES_MAX + 1];
+	/*
+	 * Room for the names, and one more, which is being read; the first is not used, since the
+	 * question is in *message. Apart, so that no store into a name could be one into the walk.
+	 */
+	struct dns_name *room;
 };
 
 struct record {
@@ -92,37 +90,40 @@ static enum dns_reject reject_of(enum dns_name_fault fault)
 
 static const struct dns_name *name_of(const struct walk *walk, unsigned index)
 {
-	return index == 0 ? &walk->message->question : &walk->name[index];
+	return index == 0 ? &walk->message->question : &walk->room[index];
 }
 
 /*
- * Reads the name at *at. If it is only a pointer to one of the names that are known, *index tells
+ * Reads the name at at. If it is only a pointer to one of the names that are known, *index tells
  * which; else it is in the place after the last, and *index is NAME_NONE. *origin is where its
- * labels stand.
+ * labels stand. Returns where the next thing stands, or 0 with *reject.
  */
-static enum dns_reject read_name(struct walk *walk, size_t *at, uint8_t *index, uint16_t *origin)
+static inline size_t read_name(struct walk *walk, size_t at, uint8_t *index, uint16_t *origin,
+			       enum dns_reject *reject)
 {
-	const size_t begin = *at;
+	enum dns_name_fault fault;
 
 	*index = NAME_NONE;
-	*origin = (uint16_t)begin;
-	if (walk->length - begin >= 2 && walk->bytes[begin] >= TYPE_BITS) {
-		*origin = u16_at(walk->bytes + begin) & (uint16_t) ~(TYPE_BITS << 8);
+	*origin = (uint16_t)at;
+	if (walk->length - at >= 2 && walk->bytes[at] >= POINTER_TYPE) {
+		*origin = u16_at(walk->bytes + at) & (uint16_t) ~(POINTER_TYPE << 8);
 		for (uint8_t i = 0; i < walk->names; i++) {
 			if (walk->name_at[i] == *origin) {
 				*index = i;
-				*at = begin + 2;
-				return DNS_REJECT_NONE;
+				return at + 2;
 			}
 		}
 	}
-	return reject_of(dns_name_read(walk->bytes, walk->length, at, &walk->name[walk->names]));
+	at = dns_name_read(walk->bytes, walk->length, at, &walk->room[walk->names], &fault);
+	if (at == 0)
+		*reject = reject_of(fault);
+	return at;
 }
 
 /* The place of the name that was just read; it is made, or NAME_NONE if there is no room. */
 static uint8_t settle_name(struct walk *walk, uint16_t origin)
 {
-	const struct dns_name *fresh = &walk->name[walk->names];
+	const struct dns_name *fresh = &walk->room[walk->names];
 
 	for (uint8_t i = 0; i < walk->names; i++) {
 		if (dns_name_equals(name_of(walk, i), fresh))
@@ -150,107 +151,132 @@ static enum dns_reject read_header(struct walk *walk)
 		return DNS_REJECT_OPCODE;
 	if (u16_at(walk->bytes + 4) != 1)
 		return DNS_REJECT_QUESTIONS;
-	walk->records[ANSWER] = u16_at(walk->bytes + 6);
-	walk->records[AUTHORITY] = u16_at(walk->bytes + 8);
-	walk->records[ADDITIONAL] = u16_at(walk->bytes + 10);
-	walk->at = HEADER_BYTES;
+	walk->answers = u16_at(walk->bytes + 6);
+	walk->authorities = u16_at(walk->bytes + 8);
+	walk->additionals = u16_at(walk->bytes + 10);
 	return DNS_REJECT_NONE;
 }
 
-static enum dns_reject read_question(struct walk *walk)
+/* Returns where the records begin, or 0 with *reject. */
+static size_t read_question(struct walk *walk, enum dns_reject *reject)
 {
 	struct dns_message *message = walk->message;
-	const enum dns_name_fault fault =
-		dns_name_read(walk->bytes, walk->length, &walk->at, &message->question);
+	enum dns_name_fault fault;
+	const size_t at =
+		dns_name_read(walk->bytes, walk->length, HEADER_BYTES, &message->question, &fault);
 
-	if (fault != DNS_NAME_GOOD)
-		return reject_of(fault);
-	if (walk->length - walk->at < QUESTION_TAIL_BYTES)
-		return DNS_REJECT_CUT;
-	message->qtype = u16_at(walk->bytes + walk->at);
-	message->qclass = u16_at(walk->bytes + walk->at + 2) & (uint16_t)~CLASS_TOP_BIT;
-	if (message->qclass != CLASS_IN)
-		return DNS_REJECT_CLASS;
-	walk->at += QUESTION_TAIL_BYTES;
+	if (at == 0) {
+		*reject = reject_of(fault);
+		return 0;
+	}
+	if (walk->length - at < QUESTION_TAIL_BYTES) {
+		*reject = DNS_REJECT_CUT;
+		return 0;
+	}
+	message->qtype = u16_at(walk->bytes + at);
+	message->qclass = u16_at(walk->bytes + at + 2) & (uint16_t)~CLASS_TOP_BIT;
+	if (message->qclass != CLASS_IN) {
+		*reject = DNS_REJECT_CLASS;
+		return 0;
+	}
 	walk->names = 1;
 	walk->name_at[0] = HEADER_BYTES;
 	walk->alias_of[0] = NAME_NONE;
-	return DNS_REJECT_NONE;
+	return at + QUESTION_TAIL_BYTES;
 }
 
-/* What all records have. */
-static enum dns_reject read_record(struct walk *walk, struct record *record)
+/* Reads what all records have of the one at at. Returns where it ends, or 0 with *reject. */
+static inline size_t read_record(struct walk *walk, size_t at, struct record *record,
+				 enum dns_reject *reject)
 {
-	size_t at = walk->at;
-	const enum dns_reject reject = read_name(walk, &at, &record->owner, &record->owner_at);
-
-	if (reject != DNS_REJECT_NONE)
-		return reject;
+	at = read_name(walk, at, &record->owner, &record->owner_at, reject);
+	if (at == 0)
+		return 0;
+	*reject = DNS_REJECT_CUT;
 	if (walk->length - at < RECORD_TAIL_BYTES)
-		return DNS_REJECT_CUT;
+		return 0;
 	record->type = u16_at(walk->bytes + at);
 	record->class = u16_at(walk->bytes + at + 2);
 	record->ttl = u32_at(walk->bytes + at + 4);
 	record->rdata = at + RECORD_TAIL_BYTES;
 	record->end = record->rdata + u16_at(walk->bytes + at + 8);
-	return record->end > walk->length ? DNS_REJECT_CUT : DNS_REJECT_NONE;
+	return record->end > walk->length ? 0 : record->end;
 }
 
-static void keep_address(struct walk *walk, uint8_t owner, const struct dns_address *address)
+/* An address in two words, in which it is compared without being written first. */
+struct words {
+	uint64_t word[2];
+};
+
+static struct words words_at(const uint8_t *bytes, bool is_ipv6)
 {
-	struct dns_message *message = walk->message;
-	const unsigned count = message->address_count;
+	struct words words = {{0}};
 
-	for (unsigned i = 0; i < count && owner != NAME_NONE; i++) {
-		struct dns_address *kept = &message->addresses[i];
+	/* Of constant sizes, which are no calls. */
+	if (is_ipv6)
+		memcpy(words.word, bytes, 16);
+	else
+		memcpy(words.word, bytes, 4);
+	return words;
+}
 
-		if (walk->owners[i] == owner && kept->family == address->family &&
-		    memcmp(kept->ip, address->ip, sizeof(kept->ip)) == 0) {
-			if (address->ttl_s < kept->ttl_s)
-				kept->ttl_s = address->ttl_s;
-			return;
-		}
+/* The address of a name that is already kept, or NULL. */
+static struct dns_address *find_address(struct walk *walk, uint8_t owner, uint8_t family,
+					const struct words *ip)
+{
+	for (unsigned i = 0; i < walk->message->address_count; i++) {
+		struct dns_address *kept = &walk->message->addresses[i];
+		const struct words other = words_at(kept->ip, true);
+
+		if (other.word[0] == ip->word[0] && other.word[1] == ip->word[1] &&
+		    walk->owners[i] == owner && kept->family == family)
+			return kept;
 	}
-	if (owner == NAME_NONE || count == DNS_ADDRESSES_MAX) {
-		message->addresses_left_out++;
-		return;
-	}
-	walk->owners[count] = owner;
-	message->addresses[count] = *address;
-	message->address_count++;
+	return NULL;
 }
 
 static enum dns_reject take_address(struct walk *walk, const struct record *record)
 {
+	struct dns_message *message = walk->message;
 	const bool is_ipv6 = record->type == DNS_TYPE_AAAA;
-	const size_t bytes = is_ipv6 ? 16 : 4;
-	struct dns_address address = {
-		.ttl_s = record->ttl > TTL_MAX ? 0 : record->ttl,
-		.family = is_ipv6 ? RECORD_FAMILY_IPV6 : RECORD_FAMILY_IPV4,
-	};
+	const uint8_t family = is_ipv6 ? RECORD_FAMILY_IPV6 : RECORD_FAMILY_IPV4;
+	const uint32_t ttl = record->ttl > TTL_MAX ? 0 : record->ttl;
 	uint8_t owner = record->owner;
+	struct dns_address *kept;
+	struct words ip;
 
-	if (record->end - record->rdata != bytes)
+	if (record->end - record->rdata != (is_ipv6 ? 16 : 4))
 		return DNS_REJECT_RDATA;
-	memcpy(address.ip, walk->bytes + record->rdata, bytes);
 	if (owner == NAME_NONE)
 		owner = settle_name(walk, record->owner_at);
-	keep_address(walk, owner, &address);
+	ip = words_at(walk->bytes + record->rdata, is_ipv6);
+	kept = owner == NAME_NONE ? NULL : find_address(walk, owner, family, &ip);
+	if (kept) {
+		kept->ttl_s = ttl < kept->ttl_s ? ttl : kept->ttl_s;
+	} else if (owner == NAME_NONE || message->address_count == DNS_ADDRESSES_MAX) {
+		message->addresses_left_out++;
+	} else {
+		kept = &message->addresses[message->address_count];
+		walk->owners[message->address_count++] = owner;
+		memcpy(kept->ip, ip.word, sizeof(kept->ip));
+		kept->ttl_s = ttl;
+		kept->family = family;
+	}
 	return DNS_REJECT_NONE;
 }
 
 static enum dns_reject take_alias(struct walk *walk, const struct record *record)
 {
+	enum dns_reject reject = DNS_REJECT_NONE;
 	uint8_t owner = record->owner, target;
-	size_t at = record->rdata;
-	enum dns_reject reject;
 	uint16_t target_at;
+	size_t end;
 
 	if (owner == NAME_NONE)
 		owner = settle_name(walk, record->owner_at);
-	reject = read_name(walk, &at, &target, &target_at);
-	/* The message may end within the name, while the record ended before: it is no cut one. */
-	if (reject == DNS_REJECT_CUT || (reject == DNS_REJECT_NONE && at != record->end))
+	end = read_name(walk, record->rdata, &target, &target_at, &reject);
+	/* The message may end within the name, but the record ended before: TC does not excuse it. */
+	if (reject == DNS_REJECT_CUT || (reject == DNS_REJECT_NONE && end != record->end))
 		return DNS_REJECT_RDATA;
 	if (reject != DNS_REJECT_NONE)
 		return reject;
@@ -266,6 +292,8 @@ static enum dns_reject take_alias(struct walk *walk, const struct record *record
 
 static enum dns_reject take_answer(struct walk *walk, const struct record *record)
 {
+	if (record->type == DNS_TYPE_OPT)
+		return DNS_REJECT_OPT;
 	if ((record->class & ~CLASS_TOP_BIT) != CLASS_IN)
 		return DNS_REJECT_NONE;
 	switch (record->type) {
@@ -279,39 +307,58 @@ static enum dns_reject take_answer(struct walk *walk, const struct record *recor
 	}
 }
 
-static enum dns_reject take_edns(struct walk *walk, const struct record *record,
-				 enum section section)
+static enum dns_reject take_edns(struct walk *walk, const struct record *record)
 {
 	const struct dns_name *owner =
 		name_of(walk, record->owner == NAME_NONE ? walk->names : record->owner);
 
-	if (section != ADDITIONAL || walk->has_edns || owner->length != 1)
+	if (walk->has_edns || owner->length != 1)
 		return DNS_REJECT_OPT;
 	walk->has_edns = true;
 	walk->extended_rcode = (uint8_t)(record->ttl >> 24);
 	return DNS_REJECT_NONE;
 }
 
-static enum dns_reject read_records(struct walk *walk, enum section section)
+static inline enum dns_reject read_answers(struct walk *walk, size_t *next)
 {
-	for (unsigned i = 0; i < walk->records[section]; i++) {
-		enum dns_reject reject;
+	size_t at = *next;
+
+	for (unsigned i = 0; i < walk->answers; i++) {
+		/* So that a count that lies costs nothing. */
+		enum dns_reject reject = DNS_REJECT_CUT;
 		struct record record;
 
-		/* So a count that lies costs nothing. */
-		if (walk->at >= walk->length)
-			return DNS_REJECT_CUT;
-		reject = read_record(walk, &record);
+		if (at >= walk->length || read_record(walk, at, &record, &reject) == 0)
+			return reject;
+		reject = take_answer(walk, &record);
 		if (reject != DNS_REJECT_NONE)
 			return reject;
-		if (record.type == DNS_TYPE_OPT)
-			reject = take_edns(walk, &record, section);
-		else if (section == ANSWER)
-			reject = take_answer(walk, &record);
-		if (reject != DNS_REJECT_NONE)
-			return reject;
-		walk->at = record.end;
+		at = record.end;
 	}
+	*next = at;
+	return DNS_REJECT_NONE;
+}
+
+/* The other two sections, of which only EDNS matters. */
+static enum dns_reject read_others(struct walk *walk, size_t *next)
+{
+	const unsigned count = (unsigned)walk->authorities + walk->additionals;
+	size_t at = *next;
+
+	for (unsigned i = 0; i < count; i++) {
+		enum dns_reject reject = DNS_REJECT_CUT;
+		struct record record;
+
+		if (at >= walk->length || read_record(walk, at, &record, &reject) == 0)
+			return reject;
+		reject = DNS_REJECT_NONE;
+		if (record.type == DNS_TYPE_OPT)
+			reject = i < walk->authorities ? DNS_REJECT_OPT : take_edns(walk, &record);
+		if (reject != DNS_REJECT_NONE)
+			return reject;
+		at = record.end;
+	}
+	*next = at;
 	return DNS_REJECT_NONE;
 }
 
@@ -356,34 +403,33 @@ static void select_addresses(struct walk *walk)
 enum dns_reject dns_message_parse(const uint8_t *bytes, size_t length, bool cut,
 				  struct dns_message *message)
 {
-	struct walk walk;
+	/* Written before it is read, like much of the walk. */
+	struct dns_name room[DNS_ANSWER_NAMES_MAX + 1];
 	enum dns_reject reject;
+	struct walk walk;
+	size_t at;
 
-	/* Not the names: they are written before they are read. */
 	walk.bytes = bytes;
 	walk.length = length < DNS_MESSAGE_BYTES_MAX ? length : DNS_MESSAGE_BYTES_MAX;
 	walk.message = message;
 	walk.has_edns = false;
 	walk.extended_rcode = 0;
 	walk.names_left_out = false;
+	walk.room = room;
 	message->address_count = 0;
 	message->addresses_left_out = 0;
-	message->incomplete = false;
 	reject = read_header(&walk);
-	if (reject == DNS_REJECT_NONE)
-		reject = read_question(&walk);
 	if (reject != DNS_REJECT_NONE)
 		return reject;
-	for (unsigned section = ANSWER; section < SECTIONS; section++) {
-		reject = read_records(&walk, (enum section)section);
-		if (reject != DNS_REJECT_NONE)
-			break;
-	}
-	if (reject == DNS_REJECT_CUT && (message->truncated || cut))
-		message->incomplete = true;
-	else if (reject != DNS_REJECT_NONE)
+	at = read_question(&walk, &reject);
+	if (reject == DNS_REJECT_NONE)
+		reject = read_answers(&walk, &at);
+	if (reject == DNS_REJECT_NONE)
+		reject = read_others(&walk, &at);
+	message->incomplete = reject == DNS_REJECT_CUT && at > 0 && (message->truncated || cut);
+	if (reject != DNS_REJECT_NONE && !message->incomplete)
 		return reject;
-	message->trailing = !message->incomplete && walk.at < walk.length;
+	message->trailing = !message->incomplete && at < walk.length;
 	message->rcode = (uint16_t)(walk.extended_rcode << EXTENDED_RCODE_SHIFT) |
 			 (walk.flags & RCODE_BITS);
 	select_addresses(&walk);

@@ -34,9 +34,9 @@ enum dns_type {
 };
 
 struct dns_address {
+	uint8_t ip[16]; /* network order; IPv4: the first four bytes, the rest 0 */
 	uint32_t ttl_s; /* 0 .. 2^31 - 1 */
 	uint8_t family; /* enum record_family */
-	uint8_t ip[16]; /* network order; IPv4: the first four bytes, the rest 0 */
 };
 
 struct dns_message {

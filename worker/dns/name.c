@@ -6,37 +6,39 @@
 #define TYPE_POINTER 0xc0U
 #define POINTER_BYTES 2
 
+#define BLOCK_BYTES 32
+
 #define ONES 0x0101010101010101ULL
 #define TOPS (0x80 * ONES)
 
-/* Eight bytes at once: no sum of seven bits carries into the byte beside it. */
-static uint64_t lower_word(uint64_t word)
-{
-	const uint64_t low = word & ~TOPS;
-	const uint64_t from_a = low + (0x80 - 'A') * ONES;
-	const uint64_t beyond_z = low + (0x80 - 'Z' - 1) * ONES;
-	const uint64_t upper = from_a & ~beyond_z & ~word & TOPS;
-
-	/* 0x80 >> 2 is what tells a from A. */
-	return word | upper >> 2;
-}
-
 static uint8_t lower_byte(uint8_t byte)
 {
-	return byte >= 'A' && byte <= 'Z' ? byte | 0x20 : byte;
+	return (uint8_t)(byte - 'A') <= 'Z' - 'A' ? byte | 0x20 : byte;
 }
 
+/* Of a count that the compiler knows and makes a few vectors of. */
+static inline void lower_block(uint8_t *restrict to, const uint8_t *restrict from)
+{
+	for (size_t i = 0; i < BLOCK_BYTES; i++)
+		to[i] = lower_byte(from[i]);
+}
+
+/* Eight bytes: no sum of seven bits carries into the byte beside it. */
 static void lower_eight(uint8_t *to, const uint8_t *from)
 {
-	uint64_t word;
+	uint64_t word, low, from_a, beyond_z;
 
 	memcpy(&word, from, sizeof(word));
-	word = lower_word(word);
+	low = word & ~TOPS;
+	from_a = low + (0x80 - 'A') * ONES;
+	beyond_z = low + (0x80 - 'Z' - 1) * ONES;
+	/* 0x80 >> 2 is what tells a from A. */
+	word |= (from_a & ~beyond_z & ~word & TOPS) >> 2;
 	memcpy(to, &word, sizeof(word));
 }
 
-/* Lengths of labels may be among the bytes: they are below 'A'. */
-static void lower_copy(uint8_t *to, const uint8_t *from, size_t count)
+/* Where the message or the name ends soon. */
+static void lower_exact(uint8_t *to, const uint8_t *from, size_t count)
 {
 	size_t done = 0;
 
@@ -52,60 +54,95 @@ static void lower_copy(uint8_t *to, const uint8_t *from, size_t count)
 }
 
 /*
- * Passes over the labels at *at that stand together, of which there is room for so many bytes. Good:
- * what stands at *at is the name's end or the first byte of a pointer.
+ * Appends count bytes to what is filled of a name; so many may be read. Lengths of labels may be
+ * among them: they are below 'A'. Bytes behind those may be written, since nobody reads them, so that
+ * most names are done in one step.
  */
-static enum dns_name_fault pass_labels(const uint8_t *message, size_t length, size_t *at,
-				       size_t room)
+static inline void append_lower(struct dns_name *name, size_t filled, const uint8_t *from,
+				size_t count, size_t readable)
 {
-	const size_t begin = *at;
+	uint8_t *to = name->wire + filled;
 
-	/* Each round passes over two bytes or more. */
-	while (*at < length) {
-		const uint8_t first = message[*at];
-
-		if (first == 0 || (first & TYPE_BITS) == TYPE_POINTER)
-			return DNS_NAME_GOOD;
-		if ((first & TYPE_BITS) != 0)
-			return DNS_NAME_LABEL;
-		*at += 1U + first;
-		/* One byte is for the end. */
-		if (*at - begin + 1 > room)
-			return DNS_NAME_LONG;
-	}
-	return DNS_NAME_CUT;
+	if (count <= BLOCK_BYTES && readable >= BLOCK_BYTES &&
+	    sizeof(name->wire) - filled >= BLOCK_BYTES)
+		lower_block(to, from);
+	else
+		lower_exact(to, from, count);
 }
 
-enum dns_name_fault dns_name_read(const uint8_t *message, size_t length, size_t *at,
-				  struct dns_name *name)
+/*
+ * Passes over the labels at *at that stand together, for which and the name's end there is room for so
+ * many bytes. Good: what stands at *at is the end or the first byte of a pointer.
+ */
+static inline enum dns_name_fault pass_labels(const uint8_t *message, size_t length, size_t *at,
+					      size_t room)
 {
-	size_t begin = *at, behind = 0, filled = 0;
+	const size_t room_end = *at + room;
+	const size_t limit = room_end < length ? room_end : length;
+	size_t here = *at;
+
+	/* Each round passes over two bytes or more. */
+	while (here < limit) {
+		const uint8_t first = message[here];
+
+		if (first == 0 || first > DNS_LABEL_BYTES_MAX) {
+			*at = here;
+			return first == 0 || (first & TYPE_BITS) == TYPE_POINTER ? DNS_NAME_GOOD
+										 : DNS_NAME_LABEL;
+		}
+		here += 1U + first;
+	}
+	return here < room_end ? DNS_NAME_CUT : DNS_NAME_LONG;
+}
+
+/* Where the pointer at message[at], which the name that begins at begin has led to, leads to; or 0. */
+static inline size_t follow(const uint8_t *message, size_t length, size_t at, size_t begin,
+			    enum dns_name_fault *fault)
+{
+	size_t target;
+
+	if (length - at < POINTER_BYTES) {
+		*fault = DNS_NAME_CUT;
+		return 0;
+	}
+	target = (size_t)(message[at] & ~TYPE_BITS) << 8 | message[at + 1];
+	if (target < DNS_NAME_FIRST || target >= begin) {
+		*fault = DNS_NAME_POINTER;
+		return 0;
+	}
+	return target;
+}
+
+size_t dns_name_read(const uint8_t *message, size_t length, size_t at, struct dns_name *name,
+		     enum dns_name_fault *fault)
+{
+	size_t begin = at, behind = 0, filled = 0;
 
 	for (unsigned pointers = 0; pointers <= DNS_NAME_POINTERS_MAX; pointers++) {
-		size_t end = begin, target;
-		const enum dns_name_fault fault =
+		size_t end = begin;
+		const enum dns_name_fault labels_fault =
 			pass_labels(message, length, &end, DNS_NAME_BYTES_MAX - filled);
 
-		if (fault != DNS_NAME_GOOD)
-			return fault;
-		if (message[end] == 0) {
-			lower_copy(name->wire + filled, message + begin, end - begin + 1);
-			name->length = (uint8_t)(filled + end - begin + 1);
-			*at = pointers > 0 ? behind : end + 1;
-			return DNS_NAME_GOOD;
+		if (labels_fault != DNS_NAME_GOOD) {
+			*fault = labels_fault;
+			return 0;
 		}
-		if (length - end < POINTER_BYTES)
-			return DNS_NAME_CUT;
-		lower_copy(name->wire + filled, message + begin, end - begin);
+		if (message[end] == 0) {
+			append_lower(name, filled, message + begin, end - begin + 1,
+				     length - begin);
+			name->length = (uint8_t)(filled + end - begin + 1);
+			return pointers > 0 ? behind : end + 1;
+		}
+		append_lower(name, filled, message + begin, end - begin, length - begin);
 		filled += end - begin;
 		if (pointers == 0)
 			behind = end + POINTER_BYTES;
-		target = (size_t)(message[end] & ~TYPE_BITS) << 8 | message[end + 1];
-		if (target < DNS_NAME_FIRST || target >= begin)
-			return DNS_NAME_POINTER;
-		begin = target;
+		begin = follow(message, length, end, begin, fault);
+		if (begin == 0)
+			return 0;
 	}
-	return DNS_NAME_POINTER;
+	*fault = DNS_NAME_POINTER;
+	return 0;
 }
 
 /* One byte of a label as text; returns how many characters. */

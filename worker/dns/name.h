@@ -16,6 +16,7 @@
 
 #define DNS_NAME_BYTES_MAX \
 	255 /* RFC 1035 2.3.4; the lengths of labels and the empty one included */
+#define DNS_LABEL_BYTES_MAX 63 /* without its length */
 /* Four characters for each of at most 250 bytes of four labels, three points, NUL. */
 #define DNS_NAME_TEXT_BYTES 1004
 /* Pointers in one name: it has 127 labels at most. */
@@ -37,12 +38,13 @@ enum dns_name_fault {
 };
 
 /*
- * Reads the name that begins at message[*at], of a message of length bytes, and sets *at behind it.
- * A pointer must lead to a place before what led to it: compression can give no other, and so
- * there are no loops. What is not good leaves *at alone, and *name is not defined.
+ * Reads the name that begins at message[at], of a message of length bytes; at <= length. Returns
+ * where the next thing stands; or 0, then *fault is not DNS_NAME_GOOD and *name is not defined. A
+ * pointer must lead to a place before what led to it: compression can give no other, and so there
+ * are no loops.
  */
-enum dns_name_fault dns_name_read(const uint8_t *message, size_t length, size_t *at,
-				  struct dns_name *name);
+size_t dns_name_read(const uint8_t *message, size_t length, size_t at, struct dns_name *name,
+		     enum dns_name_fault *fault);
 
 static inline bool dns_name_equals(const struct dns_name *left, const struct dns_name *right)
 {
