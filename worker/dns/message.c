@@ -47,7 +47,8 @@ struct walk {
 	uint16_t name_at[DNS_ANSWER_NAMES_MAX];
 	uint8_t alias_of[DNS_ANSWER_NAMES_MAX];
 	bool names_left_out;
-	uint8_t owners[DNS_ADDRESSES_MAX]; /* of message->addresses */
+	uint16_t addresses;		   /* of message->addresses */
+	uint8_t owners[DNS_ADDRESSES_MAX]; /* their names */
 	/*
 	 * Room for the names, and one more, which is being read; the first is not used, since the
 	 * question is in *message. Apart, so that no store into a name could be one into the walk.
@@ -224,7 +225,7 @@ static struct words words_at(const uint8_t *bytes, bool is_ipv6)
 static struct dns_address *find_address(struct walk *walk, uint8_t owner, uint8_t family,
 					const struct words *ip)
 {
-	for (unsigned i = 0; i < walk->message->address_count; i++) {
+	for (unsigned i = 0; i < walk->addresses; i++) {
 		struct dns_address *kept = &walk->message->addresses[i];
 		const struct words other = words_at(kept->ip, true);
 
@@ -253,11 +254,11 @@ static enum dns_reject take_address(struct walk *walk, const struct record *reco
 	kept = owner == NAME_NONE ? NULL : find_address(walk, owner, family, &ip);
 	if (kept) {
 		kept->ttl_s = ttl < kept->ttl_s ? ttl : kept->ttl_s;
-	} else if (owner == NAME_NONE || message->address_count == DNS_ADDRESSES_MAX) {
+	} else if (owner == NAME_NONE || walk->addresses == DNS_ADDRESSES_MAX) {
 		message->addresses_left_out++;
 	} else {
-		kept = &message->addresses[message->address_count];
-		walk->owners[message->address_count++] = owner;
+		kept = &message->addresses[walk->addresses];
+		walk->owners[walk->addresses++] = owner;
 		memcpy(kept->ip, ip.word, sizeof(kept->ip));
 		kept->ttl_s = ttl;
 		kept->family = family;
@@ -390,7 +391,7 @@ static void select_addresses(struct walk *walk)
 		message->addresses_left_out = 0;
 		return;
 	}
-	for (uint16_t i = 0; i < message->address_count; i++) {
+	for (uint16_t i = 0; i < walk->addresses; i++) {
 		if (walk->owners[i] != end)
 			continue;
 		if (selected != i)
@@ -416,17 +417,18 @@ enum dns_reject dns_message_parse(const uint8_t *bytes, size_t length, bool cut,
 	walk.extended_rcode = 0;
 	walk.names_left_out = false;
 	walk.room = room;
-	message->address_count = 0;
+	walk.addresses = 0;
 	message->addresses_left_out = 0;
 	reject = read_header(&walk);
 	if (reject != DNS_REJECT_NONE)
 		return reject;
 	at = read_question(&walk, &reject);
-	if (reject == DNS_REJECT_NONE)
-		reject = read_answers(&walk, &at);
+	if (at == 0)
+		return reject;
+	reject = read_answers(&walk, &at);
 	if (reject == DNS_REJECT_NONE)
 		reject = read_others(&walk, &at);
-	message->incomplete = reject == DNS_REJECT_CUT && at > 0 && (message->truncated || cut);
+	message->incomplete = reject == DNS_REJECT_CUT && (message->truncated || cut);
 	if (reject != DNS_REJECT_NONE && !message->incomplete)
 		return reject;
 	message->trailing = !message->incomplete && at < walk.length;
