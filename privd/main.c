@@ -16,9 +16,11 @@
 #include "privd/confine.h"
 #include "privd/conntrack.h"
 #include "privd/loader.h"
+#include "privd/packets.h"
 #include "privd/perf_rings.h"
 #include "privd/session.h"
 
+#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -40,6 +42,7 @@ struct options {
 	const char *worker_user;
 	const char *privd_user;
 	const char *log_level;
+	const char *dns_ports;
 	bool no_nat;
 	enum accept_hook accept;
 	enum facts_store facts;
@@ -62,6 +65,8 @@ static const struct option_spec known[] = {
 	 .help = "auto, fexit, kprobe or none (auto)"},
 	{"facts", 0, OPTION_NAME, facts_store_names, AT(facts), .value = "STORE",
 	 .help = "auto, table or old, as before 5.12 (auto)"},
+	{"dns-ports", 0, OPTION_TEXT, AT(dns_ports), .value = "LIST",
+	 .help = "ports whose packets are captured, with commas, or none (53)"},
 	{"no-nat", 0, OPTION_FLAG, AT(no_nat), .help = "do not listen to connection tracking"},
 	{"udp-hook", 0, OPTION_NAME, udp_hook_names, AT(udp), .value = "HOOK",
 	 .help = "auto, fentry, kprobe, cgroup_skb or none (auto)"},
@@ -75,6 +80,29 @@ struct identity {
 	uid_t uid;
 	gid_t gid;
 };
+
+/* Ports with commas between them into a list that 0 ends; "none" is the empty one. */
+static int parse_ports(const char *text, uint16_t ports[HANDOFF_DNS_PORTS_MAX])
+{
+	const char *at = strcmp(text, "none") == 0 ? "" : text;
+
+	for (size_t count = 0; *at; count++) {
+		char *end;
+		const unsigned long port = strtoul(at, &end, 10);
+
+		if (!isdigit((unsigned char)*at) || port == 0 || port > UINT16_MAX ||
+		    count == HANDOFF_DNS_PORTS_MAX || (*end != ',' && *end != '\0') ||
+		    (*end == ',' && end[1] == '\0')) {
+			log_error("--dns-ports %s: up to %d ports are meant, as in 53,5353; try "
+				  "--help",
+				  text, HANDOFF_DNS_PORTS_MAX);
+			return -EINVAL;
+		}
+		ports[count] = (uint16_t)port;
+		at = *end == ',' ? end + 1 : end;
+	}
+	return 0;
+}
 
 /* Returns -1 to go on, or an exit code. */
 static int parse_options(struct options *options, int argc, char **argv)
@@ -149,6 +177,7 @@ static int work_in_root(void *context)
 
 	if (grants->conntrack_fd != -ECANCELED)
 		grants->conntrack_fd = conntrack_open();
+	packets_capture(grants->packets);
 	return loader_seed(grants->loader, "seed_orphans");
 }
 
@@ -168,18 +197,24 @@ static void add_hook(struct handoff_welcome *welcome, const char *feature, const
 	log_info("%s: %s", feature, hook);
 }
 
+/* The same, or why there is none: a negative errno, of which -ECANCELED is the option's doing. */
+static void add_hook_or_why(struct handoff_welcome *welcome, const char *feature, const char *hook,
+			    int error, const char *option)
+{
+	char none[HANDOFF_HOOK_NAME_BYTES];
+
+	snprintf(none, sizeof(none), "none: %s", error == -ECANCELED ? option : strerror(-error));
+	add_hook(welcome, feature, error < 0 ? none : hook);
+}
+
 /* What this kernel gave, for the log and for the worker to tell. */
 static void describe(struct session_grants *grants, bool keep_bpf)
 {
 	struct handoff_welcome *welcome = &grants->welcome;
 	const struct loader *loader = grants->loader;
-	const int conntrack_fd = grants->conntrack_fd;
-	char nat[HANDOFF_HOOK_NAME_BYTES] = "conntrack netlink";
+	const struct packet_capture *packets = grants->packets;
 	struct utsname kernel = {0};
 
-	if (conntrack_fd < 0)
-		snprintf(nat, sizeof(nat), "none: %s",
-			 conntrack_fd == -ECANCELED ? "--no-nat" : strerror(-conntrack_fd));
 	uname(&kernel);
 	snprintf(welcome->kernel, sizeof(welcome->kernel), "%.*s", HANDOFF_KERNEL_BYTES - 1,
 		 kernel.release);
@@ -187,14 +222,17 @@ static void describe(struct session_grants *grants, bool keep_bpf)
 	welcome->abi = handoff_abi();
 	welcome->possible_cpus = loader->possible_cpus;
 	welcome->rings = grants->rings->count;
-	welcome->conntracks = conntrack_fd >= 0;
+	welcome->conntracks = grants->conntrack_fd >= 0;
+	welcome->packet_rings = packets->rings.count;
+	memcpy(welcome->dns_ports, packets->ports, sizeof(welcome->dns_ports));
 	add_hook(welcome, "state", "tp_btf/inet_sock_set_state");
 	add_hook(welcome, "destroy", "tp_btf/tcp_destroy_sock");
 	add_hook(welcome, "accept", accept_hook_names[loader->accept]);
 	add_hook(welcome, "facts", facts_store_names[loader->store]);
 	add_hook(welcome, "udp", udp_hook_names[loader->udp]);
 	add_hook(welcome, "snapshot", "iter/bpf_map_elem");
-	add_hook(welcome, "nat", nat);
+	add_hook_or_why(welcome, "nat", "conntrack netlink", grants->conntrack_fd, "--no-nat");
+	add_hook_or_why(welcome, "dns", "socket filter", packets->error, "--dns-ports none");
 	add_hook(welcome, "cgroup", loader->cgroup_v1 ? "v1" : "v2");
 	add_hook(welcome, "capability", keep_bpf ? "CAP_BPF" : "none");
 }
@@ -215,7 +253,8 @@ static int load_failure(int error)
 
 /* Loads, opens, attaches and seeds; returns -1, or an exit code. */
 static int start_tracing(const struct options *options, struct loader *loader,
-			 struct perf_rings *rings, struct session_grants *grants)
+			 struct perf_rings *rings, struct packet_capture *packets,
+			 struct session_grants *grants)
 {
 	struct features features;
 	int error = features_read(&features);
@@ -248,6 +287,7 @@ static int start_tracing(const struct options *options, struct loader *loader,
 			    strerror(-error));
 	if (loader->udp != UDP_NONE && loader_seed(loader, "seed_udp"))
 		log_warning("UDP sockets that are open already stay without their process");
+	packets_load(packets, loader, (unsigned)options->ring_pages.value);
 	error = loader_seed(loader, "seed_files");
 	if (error)
 		log_warning("connections that are open already stay without their process: %s",
@@ -264,6 +304,9 @@ static int start_tracing(const struct options *options, struct loader *loader,
 	if (error)
 		log_warning("open connections that no process holds are not listed: %s",
 			    strerror(-error));
+	if (packets->error && packets->error != -ECANCELED)
+		log_warning("DNS is not captured: %s; --log-level debug tells more",
+			    strerror(-packets->error));
 	return -1;
 }
 
@@ -271,12 +314,14 @@ int main(int argc, char **argv)
 {
 	static struct loader loader;
 	static struct perf_rings rings;
+	static struct packet_capture packets;
 	static struct session_grants grants;
 	struct options options = {
 		.runtime_dir = "/run/sockwarden",
 		.worker_user = "sockwarden",
 		.privd_user = "sockwarden-privd",
 		.ring_pages = {.value = RING_PAGES_DEFAULT},
+		.dns_ports = "53",
 		.log_level = "info",
 	};
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
@@ -292,6 +337,8 @@ int main(int argc, char **argv)
 		log_error("must be started as root; it gives that up when it has loaded");
 		return EXIT_CODE_PRIVILEGE;
 	}
+	if (parse_ports(options.dns_ports, packets.ports))
+		return EXIT_CODE_USAGE;
 	if (find_users(&options, &worker, &privd))
 		return EXIT_CODE_FAILURE;
 	directory = runtime_dir_open(options.runtime_dir, worker.uid, worker.gid);
@@ -308,8 +355,9 @@ int main(int argc, char **argv)
 
 	grants.loader = &loader;
 	grants.rings = &rings;
+	grants.packets = &packets;
 	grants.conntrack_fd = options.no_nat ? -ECANCELED : -EACCES;
-	code = start_tracing(&options, &loader, &rings, &grants);
+	code = start_tracing(&options, &loader, &rings, &packets, &grants);
 	if (code >= 0)
 		return code;
 	grants.page_bytes = (size_t)sysconf(_SC_PAGESIZE);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * One perf ring per online CPU, in which full batches leave the kernel. privd opens and maps
+ * One perf ring per online CPU, in which full batches, or packets, leave the kernel. privd opens and maps
  * them and never reads: its mapping keeps a ring and what is in it alive while no worker is there.
  * The mapping is writable, since a ring that is first mapped read-only overwrites itself.
  */

@@ -86,6 +86,22 @@ static int grant_map(const struct session_grants *grants, struct session *sessio
 	return answer(session, &grant, type, fd);
 }
 
+static int grant_rings(struct session *session, enum handoff_type type,
+		       const struct perf_rings *rings)
+{
+	int error = 0;
+
+	for (unsigned i = 0; !error && i < rings->count; i++) {
+		struct handoff_grant_ring ring = {
+			.cpu = rings->rings[i].cpu,
+			.data_pages = rings->data_pages,
+		};
+
+		error = answer(session, &ring, type, rings->rings[i].fd);
+	}
+	return error;
+}
+
 static int on_grants(const struct session_grants *grants, struct session *session)
 {
 	const struct loader *loader = grants->loader;
@@ -112,14 +128,10 @@ static int on_grants(const struct session_grants *grants, struct session *sessio
 				  maps[i].count);
 	if (!error && grants->conntrack_fd >= 0)
 		error = answer(session, &conntrack, HANDOFF_GRANT_CONNTRACK, grants->conntrack_fd);
-	for (unsigned i = 0; !error && i < grants->rings->count; i++) {
-		struct handoff_grant_ring ring = {
-			.cpu = grants->rings->rings[i].cpu,
-			.data_pages = grants->rings->data_pages,
-		};
-
-		error = answer(session, &ring, HANDOFF_GRANT_RING, grants->rings->rings[i].fd);
-	}
+	if (!error)
+		error = grant_rings(session, HANDOFF_GRANT_RING, grants->rings);
+	if (!error)
+		error = grant_rings(session, HANDOFF_GRANT_PACKET_RING, &grants->packets->rings);
 	if (!error)
 		error = answer(session, &end, HANDOFF_GRANTS_END, -1);
 	if (!error)

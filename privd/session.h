@@ -8,6 +8,7 @@
 #define SOCKWARDEN_PRIVD_SESSION_H
 
 #include "privd/loader.h"
+#include "privd/packets.h"
 #include "privd/perf_rings.h"
 
 #include <sys/types.h>
@@ -16,6 +17,7 @@
 struct session_grants {
 	const struct loader *loader;
 	const struct perf_rings *rings;
+	struct packet_capture *packets;
 	int resume_fd;
 	size_t resume_bytes;
 	int conntrack_fd; /* or why there is none, -errno; -ECANCELED: it is not wanted */

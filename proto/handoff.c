@@ -14,7 +14,7 @@
 _Static_assert(sizeof(struct handoff_header) == 8, "header");
 _Static_assert(sizeof(struct handoff_hello) == 24, "hello");
 _Static_assert(offsetof(struct handoff_hello, abi) == 16, "hello");
-_Static_assert(sizeof(struct handoff_welcome) == 40 + 12 * 64 + 64, "welcome");
+_Static_assert(sizeof(struct handoff_welcome) == 40 + 12 * 64 + 64 + 32, "welcome");
 _Static_assert(sizeof(struct handoff_refused) == 8 + 96, "refused");
 _Static_assert(sizeof(struct handoff_grant) == 24, "grant");
 _Static_assert(sizeof(struct handoff_grant_ring) == 16, "ring");
@@ -62,6 +62,9 @@ const struct handoff_row handoff_table[] = {
 	{HANDOFF_GRANT_UDP_SETTINGS, GRANT, 1, HANDOFF_TO_WORKER, GREETED, true,
 	 "GRANT_UDP_SETTINGS",
 	 "the array in which the worker says how long a UDP flow may be silent"},
+	{HANDOFF_GRANT_PACKET_RING, sizeof(struct handoff_grant_ring), 1, HANDOFF_TO_WORKER,
+	 GREETED, false, "GRANT_PACKET_RING",
+	 "one CPU's perf ring of captured DNS packets, to be mapped; one message per online CPU"},
 };
 
 const size_t handoff_table_count = sizeof(handoff_table) / sizeof(handoff_table[0]);

@@ -16,6 +16,7 @@
  *                                   fd each), GRANT_UDP_SETTINGS (one fd) where UDP is traced,
  *                                   GRANT_CONNTRACK (one fd) where the kernel tells of
  *                                   translation, GRANT_RING (one fd each, one per online CPU),
+ *                                   GRANT_PACKET_RING (the same) where DNS packets are captured,
  *                                   GRANTS_END
  *   ITERATE {what}             -->
  *                              <--  ITERATOR (one fd)  or  REFUSED {reason}
@@ -36,6 +37,7 @@
 #define HANDOFF_PROGRAMS_MAX 16
 #define HANDOFF_REASON_BYTES 96
 #define HANDOFF_KERNEL_BYTES 64
+#define HANDOFF_DNS_PORTS_MAX 16
 /* No message is longer; a receiver with one byte more of room sees every oversized one. */
 #define HANDOFF_MESSAGE_MAX 1024
 
@@ -57,6 +59,7 @@ enum handoff_type {
 	HANDOFF_GRANT_STAGE = 14,
 	HANDOFF_GRANT_CONNTRACK = 15,
 	HANDOFF_GRANT_UDP_SETTINGS = 16,
+	HANDOFF_GRANT_PACKET_RING = 17,
 };
 
 enum handoff_direction {
@@ -105,12 +108,13 @@ struct handoff_welcome {
 	uint32_t version;
 	uint32_t possible_cpus; /* values in the batches' and counters' arrays */
 	uint64_t abi;
-	uint32_t rings;	     /* GRANT_RING messages to come */
-	uint32_t conntracks; /* GRANT_CONNTRACK messages to come: 0 or 1 */
-	uint32_t hook_count; /* of hooks */
-	uint32_t pad0;
+	uint32_t rings;	       /* GRANT_RING messages to come */
+	uint32_t conntracks;   /* GRANT_CONNTRACK messages to come: 0 or 1 */
+	uint32_t hook_count;   /* of hooks */
+	uint32_t packet_rings; /* GRANT_PACKET_RING messages to come; 0: no packets are captured */
 	struct handoff_hook hooks[HANDOFF_HOOKS_MAX];
-	char kernel[HANDOFF_KERNEL_BYTES]; /* uname release */
+	char kernel[HANDOFF_KERNEL_BYTES];	   /* uname release */
+	uint16_t dns_ports[HANDOFF_DNS_PORTS_MAX]; /* that are captured; 0 ends the list */
 };
 
 struct handoff_refused {

@@ -32,6 +32,7 @@ enum record_kind {
 	RECORD_KIND_BATCH = 3,	  /* struct conn_batch: up to RECORD_BATCH_CAPACITY close records */
 	RECORD_KIND_LONE = 4,	  /* struct conn_lone: one close record outside the batch order */
 	RECORD_KIND_CGROUP = 5,	  /* struct cgroup_record */
+	RECORD_KIND_PACKET = 6,	  /* struct packet_record: a packet on a DNS port */
 };
 
 enum record_family {
@@ -163,6 +164,42 @@ struct cgroup_record {
 	char path[RECORD_CGROUP_PATH_BYTES]; /* from the root, NUL-terminated; a long one loses its head */
 };
 
+/* Bits of struct packet_record.flags. */
+enum packet_flag {
+	PACKET_OUTGOING_FLAG = 1 << 0, /* this host sent or forwarded it */
+	PACKET_FRAGMENT_FLAG =
+		1 << 1, /* the first fragment of several: its payload goes on in others */
+};
+
+/* Payload that is copied of each packet; and what may stand before it, from the network header on. */
+#define PACKET_PAYLOAD_MAX 4096
+#define PACKET_HEADERS_MAX 512
+
+/*
+ * A UDP or TCP packet from or to a DNS port, as it passed an interface of the root network namespace. Behind
+ * the record follow `length` bytes of the packet, from its network header on. It leaves through its
+ * CPU's packet ring.
+ */
+struct packet_record {
+	__u8 kind;	  /* RECORD_KIND_PACKET */
+	__u8 version;	  /* RECORD_VERSION */
+	__u8 family;	  /* enum record_family */
+	__u8 protocol;	  /* IPPROTO_TCP, IPPROTO_UDP */
+	__u8 flags;	  /* enum packet_flag */
+	__u8 tcp_flags;	  /* RFC 9293 3.1: FIN 1, SYN 2, RST 4, ACK 16; UDP: 0 */
+	__u16 payload_at; /* the payload's offset in the bytes that follow */
+	__u64 at_ns;	  /* CLOCK_MONOTONIC */
+	__u32 length;	  /* bytes that follow: at most PACKET_HEADERS_MAX + PACKET_PAYLOAD_MAX */
+	__u32 payload_bytes; /* on the wire, by its headers; what is behind `length` was not copied */
+	__u32 sequence;	     /* TCP: of the payload's first byte; UDP: 0 */
+	__u32 interface;     /* its index */
+	__u16 source_port;
+	__u16 destination_port;
+	__u32 pad0;
+	__u8 source_ip[16]; /* IPv4: the first four bytes, the rest 0 */
+	__u8 destination_ip[16];
+};
+
 /*
  * What the programs count, one per possible CPU in a mapped array. The worker compares what was
  * opened with what reached it.
@@ -186,6 +223,10 @@ struct conn_counters {
 	__u64 overflow_recv_bytes;
 	__u64 overflow_sent_packets;
 	__u64 overflow_recv_packets;
+	__u64 packets;	    /* on DNS ports, seen by the socket filter */
+	__u64 packets_lost; /* of these: their ring had no room */
+	__u64 packet_fragments; /* second and further fragments of UDP and TCP: nobody knows their ports */
+	__u64 packets_malformed; /* of UDP or TCP, whose headers are cut or contradict each other */
 };
 
 /*
@@ -205,7 +246,8 @@ RECORD_ASSERT(sizeof(struct conn_batch) == 24 + RECORD_BATCH_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct conn_lone) == 8 + 160);
 RECORD_ASSERT(sizeof(struct snapshot_stage) == 16 + RECORD_STAGE_CAPACITY * 160);
 RECORD_ASSERT(sizeof(struct cgroup_record) == 16 + RECORD_CGROUP_PATH_BYTES);
-RECORD_ASSERT(sizeof(struct conn_counters) == 136);
+RECORD_ASSERT(sizeof(struct packet_record) == 72);
+RECORD_ASSERT(sizeof(struct conn_counters) == 168);
 RECORD_ASSERT(sizeof(struct udp_settings) == 16);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, id) == 8);
 RECORD_ASSERT(__builtin_offsetof(struct conn_record, sent_packets) == 64);
@@ -216,5 +258,8 @@ RECORD_ASSERT(__builtin_offsetof(struct conn_record, comm) == 144);
 RECORD_ASSERT(__builtin_offsetof(struct conn_batch, id) == 8);
 RECORD_ASSERT(__builtin_offsetof(struct conn_batch, records) == 24);
 RECORD_ASSERT(__builtin_offsetof(struct conn_lone, record) == 8);
+RECORD_ASSERT(__builtin_offsetof(struct packet_record, at_ns) == 8);
+RECORD_ASSERT(__builtin_offsetof(struct packet_record, source_port) == 32);
+RECORD_ASSERT(__builtin_offsetof(struct packet_record, source_ip) == 40);
 
 #endif
