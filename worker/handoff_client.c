@@ -231,6 +231,8 @@ static const char *welcome_fault(const struct handoff_welcome *welcome)
 		return "number of rings out of range";
 	if (welcome->conntracks > 1)
 		return "number of netlink sockets out of range";
+	if (welcome->packet_rings > welcome->possible_cpus)
+		return "number of packet rings out of range";
 	if (welcome->hook_count > HANDOFF_HOOKS_MAX)
 		return "number of hooks out of range";
 	if (!text_is_terminated(welcome->kernel, sizeof(welcome->kernel)))
@@ -300,20 +302,23 @@ static int map_array(const struct handoff_grant *grant, const struct expectation
 	return 0;
 }
 
-static int map_ring(const struct handoff_grant_ring *grant, struct handoff_grants *grants, int fd,
-		    const char **fault)
+/* The next of as many rings as were promised. */
+static int map_ring(const struct handoff_grant_ring *grant, uint32_t promised, uint32_t cpus,
+		    struct handoff_rings *rings, int fd, const char **fault)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct handoff_ring *ring = &grants->rings[grants->ring_count];
+	struct handoff_ring *ring = &rings->ring[rings->count];
 
-	*fault = NULL;
+	*fault = rings->count == promised ? "more rings than promised" : NULL;
+	if (*fault)
+		return -EPROTO;
 	if (grant->data_pages == 0 || grant->data_pages > RING_DATA_PAGES_MAX ||
 	    (grant->data_pages & (grant->data_pages - 1)) != 0)
 		*fault = "pages are not a power of two";
-	if (grant->cpu >= grants->possible_cpus)
+	if (grant->cpu >= cpus)
 		*fault = "no such CPU";
-	for (uint32_t i = 0; i < grants->ring_count; i++) {
-		if (grants->rings[i].cpu == grant->cpu)
+	for (uint32_t i = 0; i < rings->count; i++) {
+		if (rings->ring[i].cpu == grant->cpu)
 			*fault = "a CPU's second ring";
 	}
 	if (*fault)
@@ -327,7 +332,7 @@ static int map_ring(const struct handoff_grant_ring *grant, struct handoff_grant
 		mmap(NULL, page + ring->data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
 	if (ring->memory == MAP_FAILED)
 		return -errno;
-	grants->ring_count++;
+	rings->count++;
 	ring->fd = fcntl(fd, F_DUPFD_CLOEXEC, HANDOFF_FD_RINGS);
 	return ring->fd < 0 ? -errno : 0;
 }
@@ -379,11 +384,10 @@ static int take_grant(struct handoff_grants *grants, const struct handoff_welcom
 						       PROT_READ | PROT_WRITE},
 				 fd, &grants->udp_settings, fault);
 	case HANDOFF_GRANT_RING:
-		if (grants->ring_count == welcome->rings) {
-			*fault = "more rings than promised";
-			return -EPROTO;
-		}
-		return map_ring(&packet->ring, grants, fd, fault);
+		return map_ring(&packet->ring, welcome->rings, cpus, &grants->rings, fd, fault);
+	case HANDOFF_GRANT_PACKET_RING:
+		return map_ring(&packet->ring, welcome->packet_rings, cpus, &grants->packet_rings,
+				fd, fault);
 	case HANDOFF_GRANT_CONNTRACK:
 		if (welcome->conntracks == 0) {
 			*fault = "was not promised";
@@ -401,7 +405,8 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 			  struct handoff_grants *grants)
 {
 	/* Five arrays, the netlink socket, the rings, and the end. */
-	const uint32_t messages = 5 + welcome->conntracks + welcome->rings + 1;
+	const uint32_t messages =
+		5 + welcome->conntracks + welcome->rings + welcome->packet_rings + 1;
 	const char *fault;
 
 	for (uint32_t i = 0; i < messages; i++) {
@@ -428,10 +433,29 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 	if (!(client->session.seen & (1U << HANDOFF_GRANTS_END)))
 		return violation(client, HANDOFF_GRANTS_END, "did not come");
 	if (!grants->batches.memory || !grants->counters.memory || !grants->stage.memory ||
-	    !grants->resume.memory || grants->ring_count != welcome->rings ||
+	    !grants->resume.memory || grants->rings.count != welcome->rings ||
+	    grants->packet_rings.count != welcome->packet_rings ||
 	    (grants->conntrack_fd >= 0) != (welcome->conntracks == 1))
 		return violation(client, HANDOFF_GRANTS_END, "came before all grants");
 	return 0;
+}
+
+static int make_room(struct handoff_rings *rings, uint32_t count)
+{
+	rings->ring = count ? calloc(count, sizeof(*rings->ring)) : NULL;
+	return count && !rings->ring ? -ENOMEM : 0;
+}
+
+static void rings_fini(struct handoff_rings *rings)
+{
+	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
+
+	for (uint32_t i = 0; i < rings->count; i++) {
+		munmap(rings->ring[i].memory, page + rings->ring[i].data_bytes);
+		if (rings->ring[i].fd >= 0)
+			close(rings->ring[i].fd);
+	}
+	free(rings->ring);
 }
 
 int handoff_client_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
@@ -443,10 +467,11 @@ int handoff_client_grants(struct handoff_client *client, const struct handoff_we
 		.possible_cpus = welcome->possible_cpus,
 		.conntrack_fd = -1,
 	};
-	grants->rings = calloc(welcome->rings, sizeof(*grants->rings));
-	if (!grants->rings)
-		return -ENOMEM;
-	result = send_empty(client, HANDOFF_GRANTS);
+	result = make_room(&grants->rings, welcome->rings);
+	if (result == 0)
+		result = make_room(&grants->packet_rings, welcome->packet_rings);
+	if (result == 0)
+		result = send_empty(client, HANDOFF_GRANTS);
 	if (result == 0)
 		result = receive_grants(client, welcome, grants);
 	if (result < 0) {
@@ -465,19 +490,13 @@ static void array_fini(struct handoff_array *array)
 
 void handoff_grants_fini(struct handoff_grants *grants)
 {
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
 	array_fini(&grants->batches);
 	array_fini(&grants->counters);
 	array_fini(&grants->stage);
 	array_fini(&grants->resume);
 	array_fini(&grants->udp_settings);
-	for (uint32_t i = 0; i < grants->ring_count; i++) {
-		munmap(grants->rings[i].memory, page + grants->rings[i].data_bytes);
-		if (grants->rings[i].fd >= 0)
-			close(grants->rings[i].fd);
-	}
-	free(grants->rings);
+	rings_fini(&grants->rings);
+	rings_fini(&grants->packet_rings);
 	if (grants->conntrack_fd >= 0)
 		close(grants->conntrack_fd);
 	*grants = (struct handoff_grants){.conntrack_fd = -1};

@@ -50,6 +50,12 @@ struct handoff_ring {
 	size_t data_bytes; /* a power of two */
 };
 
+/* One for each online CPU. */
+struct handoff_rings {
+	struct handoff_ring *ring;
+	uint32_t count;
+};
+
 /* Everything that the worker is given; all of it is mapped, but for the netlink socket. */
 struct handoff_grants {
 	struct handoff_array batches;  /* struct conn_batch, read-only */
@@ -58,8 +64,8 @@ struct handoff_grants {
 	struct handoff_array resume;   /* one struct handoff_resume, shared */
 	/* One struct udp_settings, shared; memory is NULL where UDP is not traced. */
 	struct handoff_array udp_settings;
-	struct handoff_ring *rings;
-	uint32_t ring_count;
+	struct handoff_rings rings;
+	struct handoff_rings packet_rings; /* of captured DNS packets; none where nothing is captured */
 	uint32_t possible_cpus;
 	int conntrack_fd; /* HANDOFF_FD_CONNTRACK, or -1: there is none */
 };

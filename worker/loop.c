@@ -225,8 +225,8 @@ static int watch_data(struct loop *loop)
 	const struct handoff_grants *grants = loop->parts.grants;
 	int result = watch(loop, bus_query_fd(loop->parts.bus), WAKE_QUERY);
 
-	for (uint32_t i = 0; result == 0 && i < grants->ring_count; i++)
-		result = watch(loop, grants->rings[i].fd, WAKE_RING + i);
+	for (uint32_t i = 0; result == 0 && i < grants->rings.count; i++)
+		result = watch(loop, grants->rings.ring[i].fd, WAKE_RING + i);
 	return result;
 }
 
@@ -406,7 +406,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 		/* A ring whose event has died keeps its memory, but would wake us for ever. */
 		if (event->events & (EPOLLHUP | EPOLLERR))
 			epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL,
-				  loop->parts.grants->rings[wake - WAKE_RING].fd, NULL);
+				  loop->parts.grants->rings.ring[wake - WAKE_RING].fd, NULL);
 		break;
 	}
 }

@@ -310,7 +310,7 @@ int main(int argc, char **argv)
 	if (code != 0)
 		return code;
 	log_info("ready: kernel %s, %u rings, Landlock %u, seccomp on all threads",
-		 worker.facts.kernel, worker.grants.ring_count, worker.facts.landlock_abi);
+		 worker.facts.kernel, worker.grants.rings.count, worker.facts.landlock_abi);
 	notify_send(worker.notify_fd, "READY=1");
 	code = exit_code_of(loop_run(worker.loop));
 	notify_send(worker.notify_fd, "STOPPING=1");

@@ -49,8 +49,8 @@ static int open_rings(struct pipeline *pipeline)
 	for (uint32_t cpu = 0; cpu < grants->possible_cpus; cpu++)
 		pipeline->sources[cpu].mapped =
 			batches + (size_t)cpu * grants->batches.stride_bytes;
-	for (uint32_t i = 0; i < grants->ring_count; i++) {
-		const struct handoff_ring *ring = &grants->rings[i];
+	for (uint32_t i = 0; i < grants->rings.count; i++) {
+		const struct handoff_ring *ring = &grants->rings.ring[i];
 		int result =
 			perf_ring_init(&pipeline->rings[i], ring->memory, page, ring->data_bytes);
 
@@ -155,7 +155,7 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 	settings.closed = resume->closed;
 	settings.inferred = resume->inferred;
 	settings.ephemeral = port_range_read();
-	pipeline->rings = calloc(grants->ring_count, sizeof(*pipeline->rings));
+	pipeline->rings = calloc(grants->rings.count, sizeof(*pipeline->rings));
 	pipeline->sources = calloc(grants->possible_cpus, sizeof(*pipeline->sources));
 	if (!pipeline->rings || !pipeline->sources)
 		return -ENOMEM;
@@ -215,7 +215,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, struct clock_offs
 
 bool pipeline_can_wait(const struct pipeline *pipeline)
 {
-	for (uint32_t i = 0; i < pipeline->grants->ring_count; i++) {
+	for (uint32_t i = 0; i < pipeline->grants->rings.count; i++) {
 		if (!perf_ring_can_wait(&pipeline->rings[i]))
 			return false;
 	}
@@ -450,7 +450,7 @@ static void measure_intake(struct pipeline *pipeline)
 	uint64_t *metric = pipeline->metrics.value;
 	uint64_t perf_lost = 0;
 
-	for (uint32_t i = 0; i < pipeline->grants->ring_count; i++)
+	for (uint32_t i = 0; i < pipeline->grants->rings.count; i++)
 		perf_lost += pipeline->rings[i].lost;
 	metric[METRIC_INTAKE_RECORDS] = counts->records;
 	metric[METRIC_INTAKE_BATCHES] = counts->batches;

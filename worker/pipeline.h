@@ -29,7 +29,7 @@ struct pipeline {
 	struct handoff_client *client;
 	const struct handoff_grants *grants;
 	struct bus *bus;
-	struct perf_ring *rings;      /* grants->ring_count */
+	struct perf_ring *rings;      /* grants->rings.count */
 	struct batch_source *sources; /* grants->possible_cpus */
 	struct batch_reader reader;
 	struct engine engine;

@@ -16,8 +16,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* perf_event_header, the u32 size of PERF_SAMPLE_RAW, the largest payload, padding to 8 bytes. */
-#define PERF_RING_RECORD_MAX (8 + 4 + sizeof(struct conn_batch) + 8)
+/* The largest payload: a packet's; a batch is smaller. */
+#define PERF_RING_PAYLOAD_MAX \
+	(sizeof(struct packet_record) + PACKET_HEADERS_MAX + PACKET_PAYLOAD_MAX)
+_Static_assert(sizeof(struct conn_batch) <= PERF_RING_PAYLOAD_MAX, "the largest payload");
+
+/* perf_event_header, the u32 size of PERF_SAMPLE_RAW, the payload, padding to 8 bytes. */
+#define PERF_RING_RECORD_MAX (8 + 4 + PERF_RING_PAYLOAD_MAX + 8)
 
 struct perf_event_mmap_page;
 
