@@ -65,7 +65,8 @@ struct handoff_grants {
 	/* One struct udp_settings, shared; memory is NULL where UDP is not traced. */
 	struct handoff_array udp_settings;
 	struct handoff_rings rings;
-	struct handoff_rings packet_rings; /* of captured DNS packets; none where nothing is captured */
+	struct handoff_rings
+		packet_rings; /* of captured DNS packets; none where nothing is captured */
 	uint32_t possible_cpus;
 	int conntrack_fd; /* HANDOFF_FD_CONNTRACK, or -1: there is none */
 };

@@ -81,6 +81,8 @@ struct offer {
 	struct handoff_grant arrays[ARRAYS];
 	struct handoff_grant_ring rings[3];
 	unsigned ring_count;
+	struct handoff_grant_ring packet_rings[3];
+	unsigned packet_ring_count;
 	bool no_end;
 	bool no_descriptor; /* the first ring comes without one */
 	unsigned conntracks;
@@ -114,6 +116,8 @@ static inline struct offer good_offer(void)
 		handoff_header_init(&offer.rings[cpu].header, HANDOFF_GRANT_RING);
 		offer.rings[cpu].cpu = cpu;
 		offer.rings[cpu].data_pages = RING_PAGES;
+		offer.packet_rings[cpu] = offer.rings[cpu];
+		handoff_header_init(&offer.packet_rings[cpu].header, HANDOFF_GRANT_PACKET_RING);
 	}
 	return offer;
 }
@@ -149,6 +153,8 @@ static inline void say_offer(const struct offer *offer)
 	for (unsigned i = 0; i < offer->ring_count; i++)
 		say(&offer->rings[i], sizeof(offer->rings[i]),
 		    i == 0 && offer->no_descriptor ? -1 : ring_fd);
+	for (unsigned i = 0; i < offer->packet_ring_count; i++)
+		say(&offer->packet_rings[i], sizeof(offer->packet_rings[i]), ring_fd);
 	if (!offer->no_end)
 		say_end();
 	close(array_fd);

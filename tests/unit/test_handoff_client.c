@@ -14,14 +14,30 @@ Test(handoff_client, takes_what_was_promised_and_maps_it)
 
 	cr_assert_eq(take_offer(&offer, &grants), 0);
 	cr_expect_eq(grants.possible_cpus, CPUS);
-	cr_expect_eq(grants.ring_count, CPUS);
-	cr_expect_eq(grants.rings[1].cpu, 1);
-	cr_expect_eq(grants.rings[0].data_bytes, RING_PAGES * PAGE);
-	cr_expect_geq(grants.rings[0].fd, HANDOFF_FD_RINGS);
+	cr_expect_eq(grants.rings.count, CPUS);
+	cr_expect_eq(grants.rings.ring[1].cpu, 1);
+	cr_expect_eq(grants.rings.ring[0].data_bytes, RING_PAGES * PAGE);
+	cr_expect_geq(grants.rings.ring[0].fd, HANDOFF_FD_RINGS);
 	cr_expect_eq(grants.conntrack_fd, -1);
 	cr_expect_eq(((struct conn_batch *)grants.batches.memory)->len, 0);
 	((struct handoff_resume *)grants.resume.memory)->closed = 1;
 	cr_expect_eq(client.session.state, HANDOFF_STATE_SERVING);
+	handoff_grants_fini(&grants);
+}
+
+Test(handoff_client, takes_the_rings_of_packets_where_some_are_captured)
+{
+	struct offer offer = good_offer();
+	struct handoff_grants grants;
+
+	offer.welcome.packet_rings = offer.packet_ring_count = CPUS;
+	offer.welcome.dns_ports[0] = 53;
+	cr_assert_eq(take_offer(&offer, &grants), 0);
+	cr_expect_eq(grants.rings.count, CPUS);
+	cr_expect_eq(grants.packet_rings.count, CPUS);
+	cr_expect_eq(grants.packet_rings.ring[1].cpu, 1);
+	cr_expect_geq(grants.packet_rings.ring[0].fd, HANDOFF_FD_RINGS);
+	cr_expect_neq(grants.packet_rings.ring[0].fd, grants.rings.ring[0].fd);
 	handoff_grants_fini(&grants);
 }
 

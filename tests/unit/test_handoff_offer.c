@@ -120,6 +120,24 @@ static void ring_too_many(struct offer *o)
 {
 	o->ring_count = 3;
 }
+static void packet_rings_beyond_cpus(struct offer *o)
+{
+	o->welcome.packet_rings = CPUS + 1;
+}
+static void packet_ring_missing(struct offer *o)
+{
+	o->welcome.packet_rings = CPUS;
+	o->packet_ring_count = 1;
+}
+static void packet_ring_not_promised(struct offer *o)
+{
+	o->packet_ring_count = 1;
+}
+static void packet_ring_twice(struct offer *o)
+{
+	o->welcome.packet_rings = o->packet_ring_count = CPUS;
+	o->packet_rings[1].cpu = 0;
+}
 static void no_descriptor(struct offer *o)
 {
 	o->no_descriptor = true;
@@ -184,6 +202,10 @@ static const struct {
 	CASE(cpu_twice),
 	CASE(ring_missing),
 	CASE(ring_too_many),
+	CASE(packet_rings_beyond_cpus),
+	CASE(packet_ring_missing),
+	CASE(packet_ring_not_promised),
+	CASE(packet_ring_twice),
 	CASE(no_descriptor),
 	CASE(end_first),
 	CASE(many_conntracks),
