@@ -26,6 +26,12 @@
  */
 #define NAT_KEEP_NS (10 * NS_PER_S)
 
+/* Statistics are told in parts, one at each tick: so many messages. */
+#define DNS_MESSAGES_PER_STEP 16
+#define NAMES_INTERVAL_NS NS_PER_S
+/* Names of one address that are kept for a connection. */
+#define NAMES_USED_MAX 16
+
 /* Almost always nobody records. */
 #define RECORD(engine, put, ...)                                 \
 	do {                                                     \
@@ -52,6 +58,7 @@ struct engine_settings engine_settings_of(const struct config *config)
 		.ephemeral = PORT_RANGE_DEFAULT,
 		.nat_max_entries = config->nat_enabled ? config->nat_max_entries : 0,
 		.nat_keep_ns = NAT_KEEP_NS + config->udp_stream_timeout_s * NS_PER_S,
+		.dns = dns_settings_of(config),
 		.exclude_source = &config->exclude_source,
 		.exclude_destination = &config->exclude_destination,
 	};
@@ -74,9 +81,12 @@ int engine_init(struct engine *engine, const struct engine_settings *settings,
 	engine->metrics = metrics;
 	exclude_build(&engine->exclude, settings->exclude_source, settings->exclude_destination);
 	conn_events_init(&engine->events, identity);
+	dns_events_init(&engine->dns_events, identity);
 	/* The instance's name is random, and told to nobody who chooses addresses. */
 	result = nat_table_init(&engine->nat, settings->nat_max_entries, settings->nat_keep_ns,
 				identity->instance);
+	if (result == 0)
+		result = dns_init(&engine->dns, &settings->dns, identity->instance);
 	if (result == 0)
 		result = clients_init(&engine->clients, &clients);
 	if (result < 0)
@@ -90,14 +100,17 @@ void engine_fini(struct engine *engine)
 	clients_fini(&engine->clients);
 	conn_state_fini(&engine->state);
 	nat_table_fini(&engine->nat);
+	dns_fini(&engine->dns);
 }
 
 void engine_tick(struct engine *engine, uint64_t now_ns, struct clock_offsets wall, bool listened)
 {
 	RECORD(engine, tape_put_tick, now_ns, wall, listened);
 	conn_events_tick(&engine->events, now_ns, wall, listened);
+	dns_events_tick(&engine->dns_events, now_ns + wall.monotonic_ns, listened);
 	clients_expire(&engine->clients, now_ns);
 	nat_table_tick(&engine->nat, now_ns);
+	dns_tick(&engine->dns, now_ns);
 }
 
 /* Ends the message that is being built, if there is one, and sends it. */
@@ -114,6 +127,43 @@ static void send_events(struct engine *engine)
 	metric[METRIC_PUBLISH_MESSAGES]++;
 	metric[METRIC_PUBLISH_BYTES] += message.length;
 	metric[METRIC_PUBLISH_RECORDS] += message.records;
+}
+
+static void send_dns_message(struct engine *engine, const struct dns_events_message *message)
+{
+	uint64_t *metric = engine->metrics->value;
+
+	if (!message->bytes ||
+	    engine->sink.send(engine->sink.ctx, message->bytes, message->length) < 0)
+		return;
+	metric[METRIC_PUBLISH_MESSAGES]++;
+	metric[METRIC_PUBLISH_BYTES] += message->length;
+	metric[METRIC_PUBLISH_RECORDS] += message->records;
+}
+
+/* A part of the round of statistics; true while there may be more. */
+static bool send_dns_stats(struct engine *engine)
+{
+	struct dns_events_message message;
+
+	for (unsigned i = 0; i < DNS_MESSAGES_PER_STEP; i++) {
+		if (!dns_events_stats(&engine->dns_events, &engine->dns.stats, &message))
+			return false;
+		send_dns_message(engine, &message);
+	}
+	return true;
+}
+
+/* What names were learnt, at most once in a second. */
+static void send_names(struct engine *engine, uint64_t now_ns)
+{
+	struct dns_events_message message;
+
+	if (now_ns - engine->names_told_ns < NAMES_INTERVAL_NS)
+		return;
+	engine->names_told_ns = now_ns;
+	while (dns_events_names(&engine->dns_events, &engine->dns.news, &message))
+		send_dns_message(engine, &message);
 }
 
 /* Looks a view's control group up, asking for new ones if that was not just done. */
@@ -141,6 +191,32 @@ static bool find_nat(struct engine *engine, struct conn_view *view, uint32_t *in
 	return found;
 }
 
+/* The names of the remote end as of the time when the connection was opened, or any that live now. */
+static void find_names(struct engine *engine, struct conn_view *view)
+{
+	const struct conn_record *record = view->record;
+	const uint64_t at_ns = record->opened_ns ? record->opened_ns : engine->events.now_ns;
+
+	view->names = NULL;
+	if (engine->settings.dns.enabled &&
+	    names_find(&engine->dns.names, record->family, record->remote_ip, at_ns,
+		       &engine->names_found)) {
+		view->names = &engine->dns.names;
+		view->names_found = &engine->names_found;
+	}
+}
+
+/* They are kept as long as the connection is told of. */
+static void use_names(struct engine *engine)
+{
+	struct names_cursor cursor = engine->names_found;
+	uint8_t length;
+
+	for (unsigned i = 0; i < NAMES_USED_MAX && names_next(&engine->dns.names, &cursor, &length);
+	     i++)
+		names_use(&engine->dns.names, &cursor);
+}
+
 /* All but the translation, which is there already. */
 static void complete(struct engine *engine, struct conn_view *view)
 {
@@ -148,6 +224,7 @@ static void complete(struct engine *engine, struct conn_view *view)
 	const uint8_t *remote_ip = view->nat ? view->nat->remote_ip : record->remote_ip;
 
 	find_cgroup(engine, view);
+	find_names(engine, view);
 	view->intra_host = local_addresses_has(&engine->local_addresses, record->family, remote_ip,
 					       engine->events.now_ns);
 	view->direction =
@@ -190,6 +267,8 @@ static void publish(struct engine *engine, struct conn_view *view)
 	}
 	complete(engine, view);
 	metric[METRIC_CONN_DIRECTION_FIXES] += view->closed && view->direction != 0;
+	if (view->names)
+		use_names(engine);
 	if (view->closed)
 		clients_close(&engine->clients, view, view->index);
 	if (conn_events_add(&engine->events, view) == -ENOSPC) {
@@ -302,6 +381,17 @@ void engine_nat(struct engine *engine, const struct nat_event *event)
 	nat_table_take(&engine->nat, event);
 }
 
+void engine_packet(struct engine *engine, const struct packet *packet)
+{
+	struct dns_frame frame;
+
+	RECORD(engine, tape_put_packet, packet);
+	if (!engine->settings.dns.enabled)
+		return;
+	dns_frame_of(&frame, packet);
+	dns_take(&engine->dns, &frame, packet->record.interface, packet->record.at_ns);
+}
+
 void engine_flush(struct engine *engine, uint64_t now_ns, bool force)
 {
 	const struct conn_events *events = &engine->events;
@@ -310,12 +400,18 @@ void engine_flush(struct engine *engine, uint64_t now_ns, bool force)
 	if (force || conn_events_pending(events) == 0 ||
 	    now_ns - conn_events_oldest_ns(events) >= engine->settings.flush_age_ns)
 		send_events(engine);
+	if (engine->settings.dns.enabled)
+		send_names(engine, now_ns);
 }
 
 void engine_active_begin(struct engine *engine)
 {
 	RECORD(engine, tape_put, TAPE_ACTIVE_BEGIN, NULL, 0);
 	conn_state_active_begin(&engine->state);
+	if (engine->settings.dns.enabled) {
+		names_interval(&engine->dns.names);
+		dns_stats_publish_begin(&engine->dns.stats);
+	}
 	conn_events_tell_unattributed(&engine->events);
 }
 
@@ -324,12 +420,14 @@ bool engine_active_step(struct engine *engine)
 	const uint32_t share = engine->state.table.high / ACTIVE_STEPS_MAX;
 	uint32_t budget = share > ACTIVE_STEP_ENTRIES ? share : ACTIVE_STEP_ENTRIES;
 	struct conn_view view;
+	bool more;
 	int found;
 
 	RECORD(engine, tape_put, TAPE_ACTIVE_STEP, NULL, 0);
+	more = engine->settings.dns.enabled && send_dns_stats(engine);
 	while ((found = conn_state_active_next(&engine->state, &budget, &view)) > 0)
 		publish(engine, &view);
-	return found == -EAGAIN;
+	return found == -EAGAIN || more;
 }
 
 void engine_unattributed(struct engine *engine, const struct conn_sums *sums)
@@ -365,6 +463,51 @@ static void measure_nat(const struct engine *engine)
 	metric[METRIC_NAT_CAPACITY] = nat->capacity;
 }
 
+static void measure_dns(const struct engine *engine)
+{
+	const struct dns *dns = &engine->dns;
+	const struct dns_in_flight_counts *waited = &dns->in_flight.counts;
+	uint64_t *metric = engine->metrics->value;
+
+	metric[METRIC_DNS_PACKETS] = dns->counts.packets;
+	metric[METRIC_DNS_DUPLICATES] = dns->counts.duplicates;
+	metric[METRIC_DNS_OTHER_PORTS] = dns->counts.other_ports;
+	metric[METRIC_DNS_MESSAGES] = dns->counts.messages;
+	metric[METRIC_DNS_CUT] = dns->counts.cut;
+	metric[METRIC_DNS_TRUNCATED] = dns->counts.truncated;
+	metric[METRIC_DNS_OTHER_TYPES] = dns->counts.other_types;
+	metric[METRIC_DNS_LOCAL] = dns->counts.local;
+#define REJECTED(symbol, name, meaning) \
+	metric[METRIC_DNS_REJECTED_##symbol] = dns->counts.rejected[DNS_REJECT_##symbol];
+	DNS_REJECTS(REJECTED)
+#undef REJECTED
+	metric[METRIC_DNS_QUERIES] = waited->queries;
+	metric[METRIC_DNS_RETRIES] = waited->retries;
+	metric[METRIC_DNS_ANSWERS] = waited->answers;
+	metric[METRIC_DNS_TIMEOUTS] = waited->timeouts;
+	metric[METRIC_DNS_LATE] = waited->late;
+	metric[METRIC_DNS_UNMATCHED] = waited->unmatched;
+	metric[METRIC_DNS_EVICTED] = waited->evicted;
+	metric[METRIC_DNS_STATS_EVICTED] = dns->stats.counts.evicted;
+	metric[METRIC_DNS_IN_FLIGHT] = dns->in_flight.pool.used;
+	metric[METRIC_DNS_STATS] = dns->stats.used;
+}
+
+static void measure_names(const struct engine *engine)
+{
+	const struct names *names = &engine->dns.names;
+	uint64_t *metric = engine->metrics->value;
+
+	metric[METRIC_NAMES_LOOKUPS] = names->counts.lookups;
+	metric[METRIC_NAMES_HITS] = names->counts.hits;
+	metric[METRIC_NAMES_ADDED] = names->counts.added;
+	metric[METRIC_NAMES_EXPIRED] = names->counts.expired;
+	metric[METRIC_NAMES_EVICTED] = names->counts.evicted;
+	metric[METRIC_NAMES_DROPPED] = names->counts.dropped;
+	metric[METRIC_NAMES_REFUSED] = names->counts.refused;
+	metric[METRIC_NAMES_ADDRESSES] = names->entry_pool.used;
+}
+
 void engine_measure(struct engine *engine, uint64_t opened, bool at_mark)
 {
 	const struct conn_state *state = &engine->state;
@@ -379,6 +522,8 @@ void engine_measure(struct engine *engine, uint64_t opened, bool at_mark)
 	metric[METRIC_CONN_TRACKED] = state->table.used;
 	metric[METRIC_CONN_CAPACITY] = state->table.capacity;
 	measure_nat(engine);
+	measure_dns(engine);
+	measure_names(engine);
 	metric[METRIC_CLIENTS_REGISTERED] = engine->clients.count;
 	metric[METRIC_CLIENTS_EXPIRED] = engine->clients.expired;
 	metric[METRIC_CLIENTS_REFUSED] = engine->clients.refused;

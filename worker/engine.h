@@ -18,11 +18,14 @@
 #include "worker/conn/direction.h"
 #include "worker/conn/local_addresses.h"
 #include "worker/conn/state.h"
+#include "worker/dns/dns.h"
 #include "worker/exclude.h"
 #include "worker/intake/cgroups.h"
+#include "worker/intake/packet.h"
 #include "worker/metrics.h"
 #include "worker/nat/table.h"
 #include "worker/publish/conn_events.h"
+#include "worker/publish/dns_events.h"
 #include "worker/tape/writer.h"
 
 #include <stdbool.h>
@@ -39,6 +42,7 @@ struct engine_settings {
 	bool ipv6_enabled;	  /* those of IPv6 too */
 	uint32_t nat_max_entries; /* 0: translations are not looked at */
 	uint64_t nat_keep_ns;	  /* how long one counts after its end */
+	struct dns_settings dns;
 	const struct config_excludes *exclude_source; /* read only while they are applied */
 	const struct config_excludes *exclude_destination;
 	uint32_t max_clients;
@@ -76,7 +80,11 @@ struct engine {
 	struct conn_events events;
 	struct exclude exclude;
 	struct nat_table nat;
-	struct conn_nat nat_found; /* of the last connection that was looked up */
+	struct conn_nat nat_found;	 /* of the last connection that was looked up */
+	struct names_cursor names_found; /* the same */
+	struct dns dns;
+	struct dns_events dns_events;
+	uint64_t names_told_ns; /* when names.v1 was last made */
 	/* Is told each input before it is worked off; NULL: nobody records. */
 	struct tape_writer *tape;
 	bool table_was_full; /* at the last complete pass */
@@ -126,6 +134,9 @@ void engine_cgroups_filled(struct engine *engine, uint64_t now_ns);
 
 /* A valid event of address translation. */
 void engine_nat(struct engine *engine, const struct nat_event *event);
+
+/* A captured packet, in the order of their times. */
+void engine_packet(struct engine *engine, const struct packet *packet);
 
 /* Sends what waits if it is old enough, or in any case with force. */
 void engine_flush(struct engine *engine, uint64_t now_ns, bool force);

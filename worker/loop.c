@@ -33,7 +33,7 @@
 #define REJOIN_NS (3000 * NS_PER_MS)
 #define REJOIN_LOOK_MS 10
 
-/* What an epoll event's data says; a ring's is WAKE_RING + its index. */
+/* What an epoll event's data says; a ring's is WAKE_RING + its index, those of packets come last. */
 enum wake {
 	WAKE_SIGNAL = 0,
 	WAKE_PRIVD = 1,
@@ -227,6 +227,9 @@ static int watch_data(struct loop *loop)
 
 	for (uint32_t i = 0; result == 0 && i < grants->rings.count; i++)
 		result = watch(loop, grants->rings.ring[i].fd, WAKE_RING + i);
+	for (uint32_t i = 0; result == 0 && i < grants->packet_rings.count; i++)
+		result = watch(loop, grants->packet_rings.ring[i].fd,
+			       WAKE_RING + grants->rings.count + i);
 	return result;
 }
 
@@ -277,6 +280,7 @@ int loop_new(struct loop **loop, const struct loop_parts *parts)
 				.is_told = is_told,
 			},
 		.config = parts->config,
+		.dns = &parts->pipeline->engine.dns,
 	};
 	meta_events_init(&made->meta);
 	loss_init(&made->loss, parts->config, clock_ns(CLOCK_MONOTONIC));
@@ -386,6 +390,13 @@ static void take_signals(struct loop *loop)
 	}
 }
 
+static const struct handoff_ring *ring_of(const struct handoff_grants *grants, uint32_t index)
+{
+	return index < grants->rings.count
+		       ? &grants->rings.ring[index]
+		       : &grants->packet_rings.ring[index - grants->rings.count];
+}
+
 /* Answers requests; the signal and privd are taken note of. Rings are read at every turn anyway. */
 static void dispatch(struct loop *loop, const struct epoll_event *event)
 {
@@ -406,7 +417,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 		/* A ring whose event has died keeps its memory, but would wake us for ever. */
 		if (event->events & (EPOLLHUP | EPOLLERR))
 			epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL,
-				  loop->parts.grants->rings.ring[wake - WAKE_RING].fd, NULL);
+				  ring_of(loop->parts.grants, wake - WAKE_RING)->fd, NULL);
 		break;
 	}
 }

@@ -25,7 +25,8 @@ static uint64_t mapped_bytes(const struct memory_host *host)
 	const uint64_t per_cpu = ring + sizeof(struct conn_batch) + sizeof(struct conn_counters) +
 				 2 * sizeof(uint64_t);
 
-	return host->cpus * per_cpu + sizeof(struct snapshot_stage) +
+	/* The packets' rings are as large. */
+	return host->cpus * (per_cpu + ring) + sizeof(struct snapshot_stage) +
 	       sizeof(struct handoff_resume) + 4 * page;
 }
 
@@ -37,6 +38,7 @@ size_t memory_bound(struct memory_row rows[static MEMORY_ROWS_MAX], const struct
 		.max_connections = config->state_max_connections,
 		.max_closed = config->state_max_closed_buffered,
 	};
+	const struct dns_settings dns = dns_settings_of(config);
 	const uint32_t translations = config->nat_enabled ? config->nat_max_entries : 0;
 	const struct memory_row made[] = {
 		{"program, libraries, threads", "", PROGRAM_BYTES},
@@ -47,6 +49,8 @@ size_t memory_bound(struct memory_row rows[static MEMORY_ROWS_MAX], const struct
 		{"clients: closed connections and what each was told",
 		 "state.max_clients, .max_closed_buffered", clients_bytes(&clients)},
 		{"translations of addresses", "nat.max_entries", nat_table_bytes(translations)},
+		{"DNS: names, statistics, queries", "dns.max_names, .max_stats, .max_in_flight",
+		 dns_bytes(&dns)},
 		{"a recording, while there is one", "state.max_connections",
 		 recorder_bytes(config->state_max_connections, translations)},
 		{"messages that wait for subscribers", "publish.queue",

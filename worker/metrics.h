@@ -18,6 +18,8 @@
 	X("bpf", "the programs in the kernel")      \
 	X("udp", "UDP's flows")                     \
 	X("nat", "translations of addresses")       \
+	X("dns", "queries, answers and names")      \
+	X("names", "names of addresses")            \
 	X("snapshot", "snapshots of what lives")    \
 	X("publish", "messages and who subscribes") \
 	X("query", "requests")                      \
@@ -77,6 +79,43 @@
 	X(NAT_BAD_KIND, "nat.bad_kind", COUNTER)                                                  \
 	X(NAT_BAD_ATTRIBUTE, "nat.bad_attribute", COUNTER)                                        \
 	X(NAT_BAD_TUPLE, "nat.bad_tuple", COUNTER)                                                \
+	X(DNS_CAPTURED, "dns.captured", COUNTER)	 /* packets, by the socket filter */      \
+	X(DNS_CAPTURE_LOST, "dns.capture_lost", COUNTER) /* of these: no room in a ring */        \
+	X(DNS_FRAGMENTS, "dns.fragments", COUNTER)	 /* behind the first: without ports */    \
+	X(DNS_BAD_PACKETS, "dns.bad_packets", COUNTER)	 /* headers that are cut or wrong */      \
+	X(DNS_PACKETS, "dns.packets", COUNTER)		 /* that were looked at */                \
+	X(DNS_DUPLICATES, "dns.duplicates", COUNTER)	 /* on another interface */               \
+	X(DNS_OTHER_PORTS, "dns.other_ports", COUNTER)                                            \
+	X(DNS_MESSAGES, "dns.messages", COUNTER)                                                  \
+	X(DNS_CUT, "dns.cut", COUNTER)                                                            \
+	X(DNS_TRUNCATED, "dns.truncated", COUNTER)                                                \
+	X(DNS_OTHER_TYPES, "dns.other_types", COUNTER)                                            \
+	X(DNS_LOCAL, "dns.local", COUNTER)                                                        \
+	X(DNS_QUERIES, "dns.queries", COUNTER)                                                    \
+	X(DNS_RETRIES, "dns.retries", COUNTER)                                                    \
+	X(DNS_ANSWERS, "dns.answers", COUNTER)                                                    \
+	X(DNS_TIMEOUTS, "dns.timeouts", COUNTER)                                                  \
+	X(DNS_LATE, "dns.late", COUNTER)                                                          \
+	X(DNS_UNMATCHED, "dns.unmatched", COUNTER)                                                \
+	X(DNS_EVICTED, "dns.evicted", COUNTER) /* queries */                                      \
+	X(DNS_STATS_EVICTED, "dns.stats_evicted", COUNTER)                                        \
+	X(DNS_REJECTED_SHORT, "dns.rejected_short", COUNTER)                                      \
+	X(DNS_REJECTED_OPCODE, "dns.rejected_opcode", COUNTER)                                    \
+	X(DNS_REJECTED_QUESTIONS, "dns.rejected_questions", COUNTER)                              \
+	X(DNS_REJECTED_CLASS, "dns.rejected_class", COUNTER)                                      \
+	X(DNS_REJECTED_CUT, "dns.rejected_cut", COUNTER)                                          \
+	X(DNS_REJECTED_NAME_LONG, "dns.rejected_name_long", COUNTER)                              \
+	X(DNS_REJECTED_NAME_LABEL, "dns.rejected_name_label", COUNTER)                            \
+	X(DNS_REJECTED_NAME_POINTER, "dns.rejected_name_pointer", COUNTER)                        \
+	X(DNS_REJECTED_RDATA, "dns.rejected_rdata", COUNTER)                                      \
+	X(DNS_REJECTED_OPT, "dns.rejected_opt", COUNTER)                                          \
+	X(NAMES_LOOKUPS, "names.lookups", COUNTER)                                                \
+	X(NAMES_HITS, "names.hits", COUNTER)                                                      \
+	X(NAMES_ADDED, "names.added", COUNTER)                                                    \
+	X(NAMES_EXPIRED, "names.expired", COUNTER)                                                \
+	X(NAMES_EVICTED, "names.evicted", COUNTER) /* addresses */                                \
+	X(NAMES_DROPPED, "names.dropped", COUNTER) /* of an address, or of all */                 \
+	X(NAMES_REFUSED, "names.refused", COUNTER)                                                \
 	X(SNAPSHOT_PASSES, "snapshot.passes", COUNTER)                                            \
 	X(SNAPSHOT_RECORDS, "snapshot.records", COUNTER)                                          \
 	X(SNAPSHOT_ERRORS, "snapshot.errors", COUNTER)                                            \
@@ -97,6 +136,9 @@
 	X(NAT_ENTRIES, "nat.entries", GAUGE)                                                      \
 	X(NAT_ENDED, "nat.ended", GAUGE) /* of these: kept after their end */                     \
 	X(NAT_CAPACITY, "nat.capacity", GAUGE)                                                    \
+	X(DNS_IN_FLIGHT, "dns.in_flight", GAUGE)                                                  \
+	X(DNS_STATS, "dns.stats", GAUGE) /* rows */                                               \
+	X(NAMES_ADDRESSES, "names.addresses", GAUGE)                                              \
 	X(PUBLISH_SUBSCRIBERS, "publish.subscribers", GAUGE)
 
 enum metric {

@@ -22,6 +22,8 @@ static struct handoff_resume *resume_of(const struct handoff_grants *grants)
 /* One part of so many of the time may go into snapshots for who asks, and so much at once. */
 #define REFRESH_SHARE 10
 #define REFRESH_BURST_NS (500 * NS_PER_MS)
+/* Packets that are read in one go: some ms. */
+#define PACKETS_PER_DRAIN 8192
 /* What failed is tried again. */
 #define CGROUPS_RETRY_NS NS_PER_S
 
@@ -58,7 +60,16 @@ static int open_rings(struct pipeline *pipeline)
 			return result;
 		pipeline->sources[ring->cpu].ring = &pipeline->rings[i];
 	}
-	return 0;
+	for (uint32_t i = 0; i < grants->packet_rings.count; i++) {
+		const struct handoff_ring *ring = &grants->packet_rings.ring[i];
+		int result = perf_ring_init(&pipeline->packet_sources[i].ring, ring->memory, page,
+					    ring->data_bytes);
+
+		if (result < 0)
+			return result;
+	}
+	return packet_reader_init(&pipeline->packets, pipeline->packet_sources,
+				  grants->packet_rings.count);
 }
 
 /* Makes permanent what was read; what the engine still holds back leaves right after. */
@@ -157,7 +168,9 @@ static int pipeline_init(struct pipeline *pipeline, const struct config *config,
 	settings.ephemeral = port_range_read();
 	pipeline->rings = calloc(grants->rings.count, sizeof(*pipeline->rings));
 	pipeline->sources = calloc(grants->possible_cpus, sizeof(*pipeline->sources));
-	if (!pipeline->rings || !pipeline->sources)
+	pipeline->packet_sources =
+		calloc(grants->packet_rings.count + 1, sizeof(*pipeline->packet_sources));
+	if (!pipeline->rings || !pipeline->sources || !pipeline->packet_sources)
 		return -ENOMEM;
 	result = open_rings(pipeline);
 	if (result < 0)
@@ -202,6 +215,8 @@ void pipeline_free(struct pipeline *pipeline)
 		return;
 	recording_fini(&pipeline->recording);
 	engine_fini(&pipeline->engine);
+	packet_reader_fini(&pipeline->packets);
+	free(pipeline->packet_sources);
 	free(pipeline->sources);
 	free(pipeline->rings);
 	free(pipeline);
@@ -219,7 +234,27 @@ bool pipeline_can_wait(const struct pipeline *pipeline)
 		if (!perf_ring_can_wait(&pipeline->rings[i]))
 			return false;
 	}
+	for (uint32_t i = 0; i < pipeline->packets.count; i++) {
+		if (!perf_ring_can_wait(&pipeline->packet_sources[i].ring))
+			return false;
+	}
 	return true;
+}
+
+/* Before the connections that were opened to what they name. */
+static void read_packets(struct pipeline *pipeline)
+{
+	const struct packet *packet = NULL;
+
+	packet_reader_begin(&pipeline->packets, clock_ns(CLOCK_MONOTONIC));
+	for (unsigned i = 0; i < PACKETS_PER_DRAIN; i++) {
+		packet = packet_reader_next(&pipeline->packets);
+		if (!packet)
+			break;
+		engine_packet(&pipeline->engine, packet);
+	}
+	pipeline->more_packets = packet != NULL;
+	packet_reader_end(&pipeline->packets);
 }
 
 void pipeline_drain(struct pipeline *pipeline)
@@ -227,6 +262,7 @@ void pipeline_drain(struct pipeline *pipeline)
 	const struct conn_record *record;
 
 	read_nat(pipeline);
+	read_packets(pipeline);
 	batch_reader_begin(&pipeline->reader);
 	while ((record = batch_reader_next(&pipeline->reader)))
 		take_close(pipeline, record);
@@ -234,7 +270,7 @@ void pipeline_drain(struct pipeline *pipeline)
 
 bool pipeline_has_more(const struct pipeline *pipeline)
 {
-	return pipeline->nat.more;
+	return pipeline->nat.more || pipeline->more_packets;
 }
 
 /* The programs' counters, summed over CPUs. */
@@ -264,6 +300,10 @@ static struct conn_counters sum_counters(const struct handoff_grants *grants)
 		sum.overflow_recv_bytes += one.overflow_recv_bytes;
 		sum.overflow_sent_packets += one.overflow_sent_packets;
 		sum.overflow_recv_packets += one.overflow_recv_packets;
+		sum.packets += one.packets;
+		sum.packets_lost += one.packets_lost;
+		sum.packet_fragments += one.packet_fragments;
+		sum.packets_malformed += one.packets_malformed;
 	}
 	return sum;
 }
@@ -442,6 +482,10 @@ static void measure_programs(struct metrics *metrics, const struct conn_counters
 	metrics->value[METRIC_UDP_OVERFLOW_RECV_BYTES] = sum->overflow_recv_bytes;
 	metrics->value[METRIC_UDP_OVERFLOW_SENT_PACKETS] = sum->overflow_sent_packets;
 	metrics->value[METRIC_UDP_OVERFLOW_RECV_PACKETS] = sum->overflow_recv_packets;
+	metrics->value[METRIC_DNS_CAPTURED] = sum->packets;
+	metrics->value[METRIC_DNS_CAPTURE_LOST] = sum->packets_lost;
+	metrics->value[METRIC_DNS_FRAGMENTS] = sum->packet_fragments;
+	metrics->value[METRIC_DNS_BAD_PACKETS] = sum->packets_malformed;
 }
 
 static void measure_intake(struct pipeline *pipeline)
@@ -457,7 +501,8 @@ static void measure_intake(struct pipeline *pipeline)
 	metric[METRIC_INTAKE_LONE] = counts->lone;
 	metric[METRIC_INTAKE_BATCH_GAPS] = counts->gaps;
 	metric[METRIC_INTAKE_LOST_RECORDS] = counts->lost;
-	metric[METRIC_INTAKE_MALFORMED] = counts->malformed + pipeline->malformed;
+	metric[METRIC_INTAKE_MALFORMED] =
+		counts->malformed + pipeline->malformed + pipeline->packets.malformed;
 	metric[METRIC_INTAKE_DUPLICATES] = counts->duplicates;
 	metric[METRIC_INTAKE_PERF_LOST] = perf_lost;
 }

@@ -15,6 +15,7 @@
 #include "worker/handoff_client.h"
 #include "worker/health.h"
 #include "worker/intake/batch.h"
+#include "worker/intake/packet_reader.h"
 #include "worker/intake/perf_ring.h"
 #include "worker/intake/snapshot.h"
 #include "worker/metrics.h"
@@ -32,6 +33,9 @@ struct pipeline {
 	struct perf_ring *rings;      /* grants->rings.count */
 	struct batch_source *sources; /* grants->possible_cpus */
 	struct batch_reader reader;
+	struct packet_source *packet_sources; /* grants->packet_rings.count */
+	struct packet_reader packets;
+	bool more_packets; /* the last call left some unread */
 	struct engine engine;
 	struct recording recording;   /* of what the engine is given */
 	struct snapshot snapshot;     /* of connections */
@@ -67,7 +71,7 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, struct clock_offs
 /* Whether reading may still wait: no ring is filling up. */
 bool pipeline_can_wait(const struct pipeline *pipeline);
 
-/* Reads the events of address translation, all rings and batches. */
+/* Reads the events of address translation, captured packets, all rings and batches. */
 void pipeline_drain(struct pipeline *pipeline);
 
 /* Whether something is left to be read at once. */

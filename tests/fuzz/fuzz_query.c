@@ -116,6 +116,7 @@ static struct query_source source(void)
 			},
 		.now_ns = world.now_ns,
 		.config = &config,
+		.dns = &world.engine->dns,
 		.wall = {1, 2},
 	};
 }

@@ -58,6 +58,10 @@ static void update(void *ctx)
 	table->updated++;
 }
 
+#define NOW_NS (1000 * NS_PER_S)
+
+static struct dns dns;
+
 static struct query_source source = {
 	.ctx = &world,
 	.refresh = refresh,
@@ -66,17 +70,25 @@ static struct query_source source = {
 	.metrics = &metrics,
 	.facts = &facts,
 	.config = &config,
+	.dns = &dns,
+	.now_ns = NOW_NS,
 };
 
 static void make_query(void)
 {
+	struct dns_settings settings;
+
 	config_default(&config);
+	settings = dns_settings_of(&config);
 	cr_assert_eq(query_new(&query), 0);
+	memset(&dns, 0, sizeof(dns));
+	cr_assert_eq(dns_init(&dns, &settings, "secret"), 0);
 }
 
 static void free_query(void)
 {
 	query_free(query);
+	dns_fini(&dns);
 }
 
 TestSuite(query, .init = make_query, .fini = free_query);
@@ -89,7 +101,7 @@ static cJSON *ask_bytes(const char *request, size_t length)
 	cJSON *root;
 
 	length = query_answer(query, &source, request, length, &example_room, &answer);
-	cr_assert_leq(length, QUERY_ANSWER_BYTES_MAX);
+	cr_assert_leq(length, QUERY_LONGEST_BYTES);
 	cr_assert_eq(json_scan_check(answer, length, &wrong), 0, "%s", wrong.message);
 	root = cJSON_ParseWithLength(answer, length);
 	cr_assert_not_null(root);
@@ -123,6 +135,105 @@ Test(query, names_are_asked_for_by_any_kind_of_address)
 	cr_expect_str_eq(string(cJSON_GetArrayItem(names, 1), "ip"), "10.0.0.9");
 	cr_expect_str_eq(string(cJSON_GetArrayItem(names, 2), "ip"), "2001:db8::1");
 	cJSON_Delete(answer);
+}
+
+static void learn(const uint8_t ip[16], const char *wire, size_t length)
+{
+	cr_assert_eq(names_add(&dns.names, RECORD_FAMILY_IPV4, ip, (const uint8_t *)wire,
+			       (uint8_t)length, 300, NOW_NS),
+		     NAMES_NEW);
+}
+
+Test(query, an_address_has_its_names_the_newest_first)
+{
+	static const uint8_t ip[16] = {10, 0, 0, 9};
+	const cJSON *item, *names;
+	cJSON *answer;
+
+	learn(ip, "\3Www\7example\3org", sizeof("\3www\7example\3org"));
+	learn(ip, "\4a.\"b\3org", sizeof("\4a.\"b\3org"));
+	answer = ask("{\"op\":\"names\",\"ips\":[\"10.0.0.9\",\"10.0.0.8\"]}");
+	cr_assert(is_ok(answer));
+	item = cJSON_GetObjectItem(answer, "names")->child;
+	names = cJSON_GetObjectItem(item, "names");
+	cr_assert_eq(cJSON_GetArraySize(names), 2);
+	cr_expect_str_eq(cJSON_GetArrayItem(names, 0)->valuestring, "a\\.\"b.org");
+	cr_expect_str_eq(cJSON_GetArrayItem(names, 1)->valuestring, "www.example.org");
+	cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(item->next, "names")), 0);
+	cJSON_Delete(answer);
+}
+
+Test(query, all_addresses_with_the_longest_names_fit_into_one_answer)
+{
+	static const uint8_t ip[16] = {10, 0, 0, 9};
+	char request[16 + QUERY_ADDRESSES_MAX * 12] = "{\"op\":\"names\",\"ips\":[", *at;
+	char wire[255];
+	cJSON *answer;
+
+	memset(wire, 1, sizeof(wire));
+	for (unsigned i = 0; i < 4; i++)
+		wire[i * 63] = i < 3 ? 62 : 64 - 1;
+	wire[3 * 63] = 255 - 3 * 63 - 2;
+	wire[254] = 0;
+	learn(ip, wire, sizeof(wire));
+	at = request + strlen(request);
+	for (unsigned i = 0; i < QUERY_ADDRESSES_MAX; i++)
+		at += sprintf(at, "%s\"10.0.0.9\"", i > 0 ? "," : "");
+	strcpy(at, "]}");
+	answer = ask(request);
+	cr_assert(is_ok(answer));
+	cr_expect_eq(cJSON_GetArraySize(cJSON_GetObjectItem(answer, "names")), QUERY_ADDRESSES_MAX);
+	cr_expect_eq(
+		strlen(cJSON_GetObjectItem(answer, "names")->child->child->next->child->valuestring),
+		250 * 4 + 3);
+	cJSON_Delete(answer);
+}
+
+Test(query, statistics_come_in_pages_and_are_not_reset)
+{
+	struct dns_query asked = {
+		.client_ip = {10, 0, 0, 5},
+		.server_ip = {10, 0, 0, 1},
+		.server_port = 53,
+		.family = RECORD_FAMILY_IPV4,
+		.protocol = IPPROTO_UDP,
+		.qtype = 1,
+		.name_length = 5,
+		.name = "\3a00",
+	};
+	unsigned rows = 0, pages = 0;
+
+	for (unsigned i = 0; i < 2000; i++) {
+		asked.name[2] = (uint8_t)('0' + i % 50);
+		asked.client_port = (uint16_t)i;
+		asked.server_ip[3] = (uint8_t)(i / 50);
+		dns_stats_query(&dns.stats, &asked);
+		dns_stats_answer(&dns.stats, &asked, i % 3 == 0 ? 3 : 0, 100 + i);
+	}
+	for (unsigned round = 0; round < 2; round++) {
+		char request[128] = "{\"op\":\"dns\"}";
+		bool more = true;
+
+		for (rows = 0, pages = 0; more; pages++) {
+			cJSON *answer = ask(request);
+			const cJSON *list = cJSON_GetObjectItem(answer, "dns");
+			const cJSON *token = cJSON_GetObjectItem(answer, "more");
+
+			cr_assert(is_ok(answer));
+			cr_assert_gt(cJSON_GetArraySize(list), 0);
+			rows += (unsigned)cJSON_GetArraySize(list);
+			cr_expect_str_eq(string(list->child, "client"), "10.0.0.5");
+			cr_expect_str_eq(string(list->child, "type"), "A");
+			cr_expect_eq(cJSON_GetObjectItem(list->child, "queries")->valueint, 1);
+			more = token != NULL;
+			if (more)
+				snprintf(request, sizeof(request),
+					 "{\"op\":\"dns\",\"page\":\"%s\"}", token->valuestring);
+			cJSON_Delete(answer);
+		}
+		cr_expect_eq(rows, 2000);
+		cr_expect_gt(pages, 5);
+	}
 }
 
 Test(query, the_audit_lists_every_system_call_with_its_reason)

@@ -61,8 +61,10 @@ static long read_tape(void *ctx, uint32_t id, uint64_t offset, uint8_t *bytes, s
 }
 
 static struct metrics metrics;
+static struct dns dns; /* disabled */
 static const struct query_source source = {
 	.metrics = &metrics,
+	.dns = &dns,
 	.recordings = {.begin = begin, .end = end, .read = read_tape},
 };
 

@@ -9,6 +9,7 @@
 
 #include "proto/record.h"
 #include "worker/conn/totals.h"
+#include "worker/dns/names.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +30,9 @@ struct conn_view {
 	const char *cgroup;		    /* path, NUL-terminated; NULL: not known */
 	const char *container;		    /* its id, NUL-terminated; NULL: none is known */
 	const struct conn_nat *nat;	    /* NULL: no translation is known */
+	/* Names of the remote end, which a copy of the cursor goes over; NULL: none is known. */
+	const struct names *names;
+	struct names_cursor *names_found;
 	bool closed;
 	bool inferred;	 /* closed without a close record */
 	bool intra_host; /* the other end is known to be this host's, whatever the addresses say */

@@ -2,6 +2,7 @@
 #include "worker/publish/conn_json.h"
 
 #include "worker/publish/conn_terms.h"
+#include "worker/publish/names_json.h"
 
 #include <netinet/in.h>
 #include <string.h>
@@ -187,7 +188,9 @@ void conn_json_write(struct json *json, const struct conn_view *view, struct clo
 	write_end(json, ipv6, record->local_ip, record->local_port);
 	JSON_TEXT(json, "},\"remote\":");
 	write_end(json, ipv6, record->remote_ip, record->remote_port);
-	JSON_TEXT(json, ",\"names\":[]}");
+	JSON_TEXT(json, ",\"names\":");
+	names_json_write(json, view->names, view->names_found, CONN_JSON_NAMES_BYTES);
+	JSON_TEXT(json, "}");
 	write_process(json, view, wall);
 	write_times(json, record, wall);
 	write_counters(json, view);

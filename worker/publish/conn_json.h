@@ -10,8 +10,10 @@
 #include "common/json.h"
 #include "worker/conn/view.h"
 
+/* What the remote end's names take: one of any length, some forty usual ones. */
+#define CONN_JSON_NAMES_BYTES 2048
 /* No connection is longer, whatever its record holds (a path of 255 bytes that are all escaped). */
-#define CONN_JSON_BYTES_MAX 4096
+#define CONN_JSON_BYTES_MAX (4096 + CONN_JSON_NAMES_BYTES)
 
 /*
  * Appends the object. wall makes the record's times wall clock times.

@@ -3,6 +3,7 @@
 
 #include "worker/publish/audit_json.h"
 #include "worker/publish/conn_json.h"
+#include "worker/publish/query_dns.h"
 #include "worker/publish/query_request.h"
 #include "worker/status.h"
 
@@ -13,6 +14,8 @@
 #define PAGE_TAIL_BYTES (QUERY_PAGE_BYTES + 16)
 /* Connections that a page looks at: bounds the time of a filter that matches none of them. */
 #define PAGE_EXAMINED_MAX 16384
+
+_Static_assert(QUERY_NAMES_BYTES_MAX <= QUERY_LONGEST_BYTES, "what memory_bound() counts with");
 
 struct query {
 	struct query_request request;
@@ -94,20 +97,6 @@ static enum query_error answer_batch(struct json *json, struct query *query,
 				  source->now_ns, source->wall, query->message);
 }
 
-/* Nothing here reads DNS yet, so no address has a name. */
-static void answer_names(struct json *json, const struct query_request *request)
-{
-	JSON_TEXT(json, "{\"ok\":true,\"names\":[");
-	for (uint32_t i = 0; i < request->address_count; i++) {
-		if (i > 0)
-			JSON_TEXT(json, ",");
-		JSON_TEXT(json, "{\"ip\":");
-		json_address(json, request->addresses[i].ipv6, request->addresses[i].ip);
-		JSON_TEXT(json, ",\"names\":[]}");
-	}
-	JSON_TEXT(json, "]}");
-}
-
 static enum query_error answer_request(struct json *json, struct query *query,
 				       const struct query_source *source)
 {
@@ -127,10 +116,10 @@ static enum query_error answer_request(struct json *json, struct query *query,
 		return query_batch_unregister(json, &query->request, &source->batches,
 					      query->message);
 	case QUERY_OP_NAMES:
-		answer_names(json, &query->request);
+		query_names_answer(json, &query->request, source->dns, source->now_ns);
 		return QUERY_ERROR_NONE;
 	case QUERY_OP_DNS:
-		JSON_TEXT(json, "{\"ok\":true,\"dns\":[]}");
+		query_dns_answer(json, &query->request, source->dns);
 		return QUERY_ERROR_NONE;
 	case QUERY_OP_AUDIT:
 		audit_json_write(json, source->facts);
@@ -167,11 +156,12 @@ static size_t bytes_of(enum query_op op)
 		return QUERY_CONFIG_BYTES_MAX;
 	case QUERY_OP_UNREGISTER:
 		return QUERY_ERROR_BYTES_MAX;
+	case QUERY_OP_NAMES:
+		return QUERY_NAMES_BYTES_MAX;
 	case QUERY_OP_SNAPSHOT:
 	case QUERY_OP_STATUS:
 	case QUERY_OP_RECORD:
 	case QUERY_OP_RECORD_END:
-	case QUERY_OP_NAMES:
 	case QUERY_OP_DNS:
 	case QUERY_OP_AUDIT:
 		break;

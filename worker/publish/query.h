@@ -7,8 +7,7 @@
  *       -> {"ok":true,"connections":[...],"more":TOKEN}   there are more: ask again with the
  *          same filter and the page; a page may be empty
  *   {"op":"connections"}, {"op":"unregister"} -> worker/publish/query_batch.h
- *   {"op":"names","ips":[...]} -> {"ok":true,"names":[{"ip":IP,"names":[...]},...]}
- *   {"op":"dns"} -> {"ok":true,"dns":[...]}
+ *   {"op":"names"}, {"op":"dns"} -> worker/publish/query_dns.h
  *   {"op":"status"} -> worker/status.h
  *   {"op":"audit"} -> worker/publish/audit_json.h
  *   {"op":"record"}, {"op":"record_end"} -> worker/publish/query_record.h
@@ -28,6 +27,7 @@
 #include "common/clock.h"
 #include "common/config/write.h"
 #include "worker/conn/view.h"
+#include "worker/dns/dns.h"
 #include "worker/facts.h"
 #include "worker/metrics.h"
 #include "worker/publish/bus.h"
@@ -67,6 +67,7 @@ struct query_source {
 	struct query_batches batches;
 	uint64_t now_ns; /* CLOCK_MONOTONIC */
 	const struct config *config;
+	struct dns *dns;
 	struct clock_offsets wall;
 };
 

@@ -52,6 +52,8 @@ static enum query_error parse_client(struct query_request *request,
 				     const struct request_keys *found, char *message);
 static enum query_error parse_names(struct query_request *request, const struct request_keys *found,
 				    char *message);
+static enum query_error parse_dns(struct query_request *request, const struct request_keys *found,
+				  char *message);
 
 static const struct {
 	const char *name;
@@ -64,7 +66,7 @@ static const struct {
 	{"connections", QUERY_OP_CONNECTIONS, KEYS3(CLIENT, ACK, PAGE), parse_client},
 	{"unregister", QUERY_OP_UNREGISTER, KEYS1(CLIENT), parse_client},
 	{"names", QUERY_OP_NAMES, KEYS1(IPS), parse_names},
-	{"dns", QUERY_OP_DNS, KEYS1(OP), NULL},
+	{"dns", QUERY_OP_DNS, KEYS1(PAGE), parse_dns},
 	{"status", QUERY_OP_STATUS, KEYS1(OP), NULL},
 	{"audit", QUERY_OP_AUDIT, KEYS1(OP), NULL},
 	{"config", QUERY_OP_CONFIG, KEYS1(OP), NULL},
@@ -172,6 +174,18 @@ static enum query_error parse_record(struct query_request *request,
 	if (!page && request->op == QUERY_OP_RECORD_END)
 		return bad(message, "\"page\" is missing");
 	if (page && !parse_page(page, &request->slot, &request->recording))
+		return bad(message, "the page is not one that was given");
+	return QUERY_ERROR_NONE;
+}
+
+static enum query_error parse_dns(struct query_request *request, const struct request_keys *found,
+				  char *message)
+{
+	const char *page = text_of(found->item[KEY_PAGE]);
+	uint32_t of = 0;
+
+	request->slot = 0;
+	if (page && (!parse_page(page, &request->slot, &of) || of != 0))
 		return bad(message, "the page is not one that was given");
 	return QUERY_ERROR_NONE;
 }

@@ -19,7 +19,7 @@
 #define QUERY_PAGE_BYTES 24
 #define QUERY_MESSAGE_BYTES 192
 /* Addresses of one "names" request. */
-#define QUERY_ADDRESSES_MAX 256
+#define QUERY_ADDRESSES_MAX 160
 
 enum query_op {
 	QUERY_OP_SNAPSHOT,

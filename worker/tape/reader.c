@@ -37,6 +37,8 @@ static const struct {
 	{TAPE_UNATTRIBUTED, sizeof(struct conn_sums), sizeof(struct conn_sums), 1},
 	{TAPE_ASK, 0, TAPE_PAYLOAD_BYTES_MAX, 1},
 	{TAPE_NAT, sizeof(struct nat_event), sizeof(struct nat_event), 1},
+	{TAPE_PACKET, sizeof(struct packet_record),
+	 sizeof(struct packet_record) + PACKET_PAYLOAD_MAX, 1},
 	{TAPE_END, sizeof(struct tape_end), sizeof(struct tape_end), 1},
 };
 

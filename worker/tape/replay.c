@@ -147,6 +147,17 @@ static int take_nat(struct replay *replay, const struct tape_entry *entry)
 	return 0;
 }
 
+static int take_packet(struct replay *replay, const struct tape_entry *entry)
+{
+	const struct perf_sample sample = {.payload = entry->payload, .length = entry->length};
+	struct packet packet;
+
+	if (!packet_read(&sample, &packet))
+		return tape_reader_reject(&replay->reader, "no packet can be this");
+	engine_packet(&replay->engine, &packet);
+	return 0;
+}
+
 static int take_tick(struct replay *replay, const struct tape_entry *entry)
 {
 	struct clock_offsets wall;
@@ -265,6 +276,8 @@ static int take_input(struct replay *replay, const struct tape_entry *entry)
 		return take_cgroup(replay, entry);
 	case TAPE_NAT:
 		return take_nat(replay, entry);
+	case TAPE_PACKET:
+		return take_packet(replay, entry);
 	case TAPE_CGROUPS_FILLED:
 		engine_cgroups_filled(&replay->engine, time_of(entry));
 		return 0;

@@ -63,7 +63,9 @@ enum tape_type {
 	 * tapes that tests write: what clients are told has no influence on what is published.
 	 */
 	TAPE_ASK = 27,
-	TAPE_NAT = 28,	/* struct nat_event */
+	TAPE_NAT = 28, /* struct nat_event */
+	/* struct packet_record, and its payload: payload_at is 0, length that of the payload. */
+	TAPE_PACKET = 29,
 	TAPE_END = 127, /* struct tape_end */
 };
 

@@ -44,6 +44,23 @@ void tape_begin(struct tape_writer *writer, const struct identity *identity, con
 	tape_put(writer, TAPE_CONFIG, config, length);
 }
 
+void tape_put_packet(struct tape_writer *writer, const struct packet *packet)
+{
+	const struct tape_entry_head head = {
+		.type = TAPE_PACKET,
+		.length = (uint32_t)(sizeof(packet->record) + packet->length),
+	};
+	struct packet_record record = packet->record;
+
+	record.payload_at = 0;
+	record.length = (__u32)packet->length;
+	writer->put(writer->ctx, &head, sizeof(head));
+	writer->put(writer->ctx, &record, sizeof(record));
+	if (packet->length > 0)
+		writer->put(writer->ctx, packet->payload, packet->length);
+	writer->entries++;
+}
+
 void tape_put_time(struct tape_writer *writer, enum tape_type type, uint64_t now_ns)
 {
 	const struct tape_time time = {.now_ns = now_ns};

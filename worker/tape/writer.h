@@ -8,6 +8,7 @@
 
 #include "common/clock.h"
 #include "worker/facts.h"
+#include "worker/intake/packet.h"
 #include "worker/tape/tape.h"
 
 #include <stdbool.h>
@@ -33,6 +34,8 @@ void tape_put_tick(struct tape_writer *writer, uint64_t now_ns, struct clock_off
 		   bool listened);
 void tape_put_pass_begin(struct tape_writer *writer, uint64_t now_ns, uint64_t opened);
 void tape_put_flush(struct tape_writer *writer, uint64_t now_ns, bool force);
+
+void tape_put_packet(struct tape_writer *writer, const struct packet *packet);
 
 /* Writes TAPE_END. */
 void tape_end(struct tape_writer *writer);

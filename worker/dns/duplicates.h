@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Packets that were seen before, on another interface: what a container sends passes its end of a
+ * pair of virtual devices, then the bridge; what has a VLAN tag the device and the one above it. The
+ * kernel shows each of these, and to count one packet twice would make an answer of nothing asked of it,
+ * and a query a repeated one.
+ *
+ * Two packets are the same if all that is known of them is, within DUPLICATES_NS, and the interface is
+ * another one: who asks again does so on the same. Who sends the same bytes by two interfaces within that
+ * time is not told from this.
+ *
+ * A fixed table, in which a packet takes the place of whichever was there: what is forgotten too early is
+ * counted twice.
+ */
+#ifndef SOCKWARDEN_WORKER_DNS_DUPLICATES_H
+#define SOCKWARDEN_WORKER_DNS_DUPLICATES_H
+
+#include "common/hash.h"
+#include "worker/dns/frame.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#define DUPLICATES_PLACES 1024
+/* A packet crosses a host's devices within some ten us, unless something is very busy. */
+#define DUPLICATES_NS 5000000
+
+struct duplicates_place {
+	uint64_t hash;
+	uint64_t at_ns;
+	uint32_t interface;
+};
+
+struct duplicates {
+	struct hash_key key;
+	struct duplicates_place places[DUPLICATES_PLACES];
+};
+
+/* *duplicates is zeroed memory; secret is hashed into the hash's key. */
+void duplicates_init(struct duplicates *duplicates, const char *secret);
+
+/* Whether this packet, seen at at_ns (CLOCK_MONOTONIC), is one that was; it is remembered. */
+bool duplicates_find(struct duplicates *duplicates, const struct dns_frame *frame,
+		     uint32_t interface, uint64_t at_ns);
+
+#endif
