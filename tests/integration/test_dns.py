@@ -1,0 +1,259 @@
+# SPDX-License-Identifier: Apache-2.0
+"""DNS as a resolver of its own answers it: names on connections, statistics, and what is no answer."""
+import collections
+import socket
+import struct
+import subprocess
+
+import pytest
+
+from harness import daemons
+from harness.netns import Netns, join
+from harness.scale import scaled, wait_until
+from harness.sockets import connect, listen
+
+HOST, SERVER, NOBODY = "10.80.1.1", "10.80.1.2", "10.80.1.9"
+HOST6, SERVER6 = "fd80::1", "fd80::2"
+ZONE = {"www.example.org": [SERVER], "two.example.org": [SERVER, "10.80.1.3"]}
+
+
+class Resolver:
+    """dnsmasq with a zone of its own, in the server's namespace."""
+
+    def __init__(self, namespace, directory):
+        self.directory = directory
+        records = [f"--host-record={name},{address}" for name, addresses in ZONE.items()
+                   for address in addresses]
+        self.process = namespace.start(
+            "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+            "--no-daemon", "--log-facility=-", *records,
+            f"--host-record=six.example.org,{SERVER6}", "--cname=alias.example.org,www.example.org",
+            "--cname=far.example.org,alias.example.org", "--local=/example.org/", "--local-ttl=300",
+            f"--listen-address={SERVER},{SERVER6}", "--bind-interfaces", "--user=root",
+            stderr=subprocess.DEVNULL)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class World:
+    """A host whose namespace is the initial one to privd, and a server at the end of its wire."""
+
+    def __init__(self, directory):
+        self.host, self.server = Netns("dns-host"), Netns("dns-server")
+        self.device, _ = join(self.host, f"{HOST}/24", self.server, f"{SERVER}/24")
+        self.host.ip("address", "add", f"{HOST6}/64", "dev", self.device, "nodad")
+        device = self.server.run("ip", "-o", "link", "show", "type", "veth").stdout.split(": ")[1]
+        self.server.ip("address", "add", f"{SERVER6}/64", "dev", device.split("@")[0], "nodad")
+        self.resolver = Resolver(self.server, directory)
+        self.tracer = daemons.Tracer(
+            directory, config={"publish.interval_s": 2, "dns.timeout_s": 2},
+            privd_prefix=["nsenter", f"--net={self.host.path}", "unshare", "--pid", "--fork",
+                          "--kill-child", "--mount-proc"])
+
+    def dig(self, *arguments):
+        return self.host.run("dig", "+tries=1", "+timeout=5", f"@{SERVER}", *arguments).stdout
+
+    def rows(self):
+        """{(server, protocol, domain, type): row} of everything so far."""
+        found, request = {}, {"op": "dns"}
+        while True:
+            answer = self.tracer.query(request)
+            assert answer["ok"], answer
+            for row in answer["dns"]:
+                key = (row["server"], row["protocol"], row["domain"], row["type"])
+                assert key not in found
+                found[key] = row
+            if "more" not in answer:
+                return found
+            request = {"op": "dns", "page": answer["more"]}
+
+    def counters(self):
+        return self.tracer.status()["counters"]
+
+    def close(self):
+        privd = self.tracer.privd
+        if privd and privd.is_alive:
+            with open(f"/proc/{privd.pid}/task/{privd.pid}/children", encoding="ascii") as file:
+                for child in file.read().split():
+                    subprocess.run(["kill", child], check=False)
+        self.tracer.close()
+        self.resolver.close()
+
+
+@pytest.fixture(scope="module", name="world")
+def make_world(tmp_path_factory):
+    world = World(tmp_path_factory.mktemp("dns"))
+    try:
+        world.tracer.start_privd()
+        world.tracer.start_worker()
+        world.tracer.events = world.tracer.subscribe(
+            ("conn.v1 ", "meta.v1 ", "dns.v1 ", "names.v1 "))
+        world.tracer.events.wait(lambda: world.tracer.events.topic("meta.v1"), 10, "first meta.v1")
+        wait_until(lambda: "status: NXDOMAIN" in world.dig("warm.example.org", "TXT"), 10, "the resolver")
+        yield world
+    finally:
+        world.close()
+
+
+def names_of(world, *addresses):
+    answer = world.tracer.query({"op": "names", "ips": list(addresses)})
+    return [item["names"] for item in answer["names"]]
+
+
+def test_an_address_and_connections_to_it_have_the_name_that_was_asked_for(world):
+    world.dig("www.example.org")
+    wait_until(lambda: "www.example.org" in names_of(world, SERVER)[0], 5, "the name")
+    listener = listen(world.server, SERVER, 8080)
+    client = connect(world.host, SERVER, 8080)
+    [live] = [c for c in world.tracer.snapshot() if world.host.is_ours(c)
+              and c["remote"]["port"] == 8080]
+    assert live["remote"]["names"][0] == "www.example.org"
+    client.close()
+    listener.accept()[0].close()
+    [closed] = world.tracer.events.wait_closed(
+        lambda c: world.host.is_ours(c) and c["remote"]["port"] == 8080, 1, 5)
+    assert "www.example.org" in closed["remote"]["names"]
+    told = world.tracer.events.wait(lambda: [
+        name for message in world.tracer.events.topic("names.v1") for name in message["names"]
+        if name["ip"] == SERVER], 5, "names.v1")
+    assert told[0]["names"] == ["www.example.org"] and told[0]["ttl_s"] == 300
+
+
+def test_aliases_lead_to_the_name_that_was_asked_for(world):
+    world.dig("far.example.org")
+    wait_until(lambda: "far.example.org" in names_of(world, SERVER)[0], 5, "the name")
+    world.dig("FAR.exAmple.ORG")
+    world.dig("two.example.org")
+    wait_until(lambda: names_of(world, "10.80.1.3")[0] == ["two.example.org"], 5, "both addresses")
+    assert names_of(world, SERVER)[0].count("far.example.org") == 1
+    world.dig("six.example.org", "AAAA")
+    wait_until(lambda: names_of(world, SERVER6)[0] == ["six.example.org"], 5, "IPv6")
+
+
+def test_codes_and_types_are_counted_as_the_resolver_gave_them(world):
+    before = world.rows()
+
+    def row(name, kind="A", protocol="udp"):
+        rows = world.rows()
+        return rows.get((SERVER, protocol, name, kind)), before.get((SERVER, protocol, name, kind))
+    for _ in range(5):
+        world.dig("codes.example.org", "A")
+    for _ in range(3):
+        world.dig("www.example.org", "AAAA")
+    for _ in range(4):
+        world.dig("+tcp", "www.example.org", "A")
+    wait_until(lambda: (row("www.example.org", "A", "tcp")[0] or {"answers": 0})["answers"] == 4, 5,
+               "all answers")
+    refused, none = row("codes.example.org")
+    assert none is None
+    assert (refused["queries"], refused["answers"], refused["timeouts"]) == (5, 5, 0)
+    assert refused["rcodes"] == {"NXDOMAIN": 5}
+    assert refused["failure_latency_us"]["count"] == 5 and refused["latency_us"]["count"] == 0
+    empty, _ = row("www.example.org", "AAAA")
+    assert empty["rcodes"] == {"NOERROR": 3}
+    tcp, _ = row("www.example.org", "A", "tcp")
+    assert tcp["rcodes"] == {"NOERROR": 4} and tcp["latency_us"]["count"] == 4
+    latency = tcp["latency_us"]
+    assert sum(latency["buckets"]) + latency["zeroes"] == 4
+    assert latency["min"] <= latency["sum"] / 4 <= latency["max"]
+    assert tcp["client"] == HOST and tcp["server_port"] == 53
+
+
+def query(name, number, kind=1):
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, 1)
+
+
+def answer_to(question, address, ttl=60):
+    return (question[:2] + struct.pack("!5H", 0x8180, 1, 1, 0, 0) + question[12:]
+            + b"\xc0\x0c" + struct.pack("!2HIH", 1, 1, ttl, 4) + socket.inet_aton(address))
+
+
+def test_what_nobody_asked_for_names_nothing(world):
+    """An answer to another question, to another id, and one out of the blue."""
+    before = world.counters()
+    with world.host.entered():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind((HOST, 0))
+    # From port 53 only the resolver can send; a server of another namespace address can.
+    world.server.run("ip", "address", "add", "10.80.1.53/24", "dev",
+                     world.server.run("ip", "-o", "-4", "address", "show", "to", SERVER).stdout.split()[1])
+    with world.server.entered():
+        forger = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    forger.bind(("10.80.1.53", 53))
+    forger.settimeout(5)
+    asked = query("mine.example.org", 1)
+    client.sendto(asked, ("10.80.1.53", 53))
+    _, peer = forger.recvfrom(512)
+    forger.sendto(answer_to(query("yours.example.org", 1), "10.80.1.66"), peer)
+    forger.sendto(answer_to(query("mine.example.org", 2), "10.80.1.67"), peer)
+    wait_until(lambda: world.counters()["dns.unmatched"] == before["dns.unmatched"] + 2, 5,
+               "two answers to nothing")
+    assert names_of(world, "10.80.1.66", "10.80.1.67") == [[], []]
+    forger.sendto(answer_to(asked, "10.80.1.68"), peer)
+    wait_until(lambda: names_of(world, "10.80.1.68") == [["mine.example.org"]], 5, "the right one")
+    forger.sendto(b"\1", peer)
+    wait_until(lambda: world.counters()["dns.rejected_short"] == before["dns.rejected_short"] + 1, 5,
+               "a byte")
+    for sock in (client, forger):
+        sock.close()
+
+
+def test_a_query_without_an_answer_is_a_timeout_a_second_after_its_time(world):
+    with world.host.entered():
+        client = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    client.bind((HOST, 0))
+    # Its hardware address is known, and nobody has it.
+    world.host.ip("neighbour", "replace", NOBODY, "lladdr", "02:00:00:00:00:09", "dev", world.device,
+                  "nud", "permanent")
+    client.sendto(query("silence.example.org", 7), (NOBODY, 53))
+    client.sendto(query("silence.example.org", 7), (NOBODY, 53))
+
+    def row():
+        return world.rows().get((NOBODY, "udp", "silence.example.org", "A"))
+    wait_until(lambda: (row() or {"timeouts": 0})["timeouts"] == 1, 3, "the timeout")
+    assert (row()["queries"], row()["retries"], row()["answers"]) == (1, 1, 0)
+    client.close()
+
+
+def test_what_is_published_adds_up_to_what_is_asked_for(world):
+    for _ in range(20):
+        world.dig("www.example.org")
+
+    def published():
+        sums = collections.Counter()
+        for message in world.tracer.events.topic("dns.v1"):
+            for row in message["dns"]:
+                key = (row["server"], row["protocol"], row["domain"], row["type"])
+                sums[(*key, "queries")] += row["queries"]
+                sums[(*key, "answers")] += row["answers"]
+        return sums
+
+    def looked_at():
+        return collections.Counter({
+            (*key, name): row[name] for key, row in world.rows().items()
+            for name in ("queries", "answers")})
+    wait_until(lambda: published() == looked_at(), 10, "dns.v1 has all", 0.5)
+    assert not world.tracer.events.holes()
+
+
+def test_nothing_is_lost_of_many(world):
+    """dnsperf counts for itself."""
+    count = scaled(20000, 2000)
+    before = world.counters()
+    with open(world.resolver.directory / "queries", "w", encoding="ascii") as file:
+        file.write("www.example.org A\nnone.example.org A\ntwo.example.org A\n")
+    output = world.host.run("dnsperf", "-s", SERVER, "-d", file.name, "-n", str(count // 3), "-c", "8",
+                            "-q", "50").stdout
+    made = int(output.split("Queries completed:")[1].split()[0])
+    assert made == count // 3 * 3
+
+    def gained():
+        after = world.counters()
+        return {name: after["dns." + name] - before["dns." + name]
+                for name in ("queries", "retries", "answers", "unmatched", "capture_lost")}
+    wait_until(lambda: gained()["answers"] >= made, 10, f"all answers: {gained()}", 0.2)
+    assert gained() == {"queries": made, "retries": 0, "answers": made, "unmatched": 0,
+                        "capture_lost": 0}
