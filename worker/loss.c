@@ -36,6 +36,8 @@ void loss_sums_of(struct loss_sums *sums, const struct metrics *metrics)
 				[LOSS_BPF] = {bpf, told + bpf},
 				[LOSS_RING] = {ring, told + ring},
 				[LOSS_BATCH] = {batch, told + batch},
+				[LOSS_PACKETS] = {value[METRIC_DNS_CAPTURE_LOST],
+						  value[METRIC_DNS_CAPTURED]},
 				[LOSS_TABLE] = {value[METRIC_CONN_TABLE_FULL],
 						value[METRIC_SNAPSHOT_RECORDS]},
 				[LOSS_PUBLISH] = {value[METRIC_PUBLISH_DROPPED],
@@ -60,6 +62,7 @@ void loss_init(struct loss *loss, const struct config *config, uint64_t now_ns)
 	report->budget_ppm[LOSS_BPF] = config->loss_bpf_ppm;
 	report->budget_ppm[LOSS_RING] = config->loss_ring_ppm;
 	report->budget_ppm[LOSS_BATCH] = config->loss_batch_ppm;
+	report->budget_ppm[LOSS_PACKETS] = config->loss_packets_ppm;
 	report->budget_ppm[LOSS_TABLE] = config->loss_table_ppm;
 	report->budget_ppm[LOSS_PUBLISH] = config->loss_publish_ppm;
 	loss->step_ns = config->loss_window_s * NS_PER_S / LOSS_STEPS;

@@ -23,7 +23,8 @@
 	X(BPF, "bpf")	  /* the programs gave a close record up: its CPU's ring had no room */ \
 	X(RING, "ring")	  /* a ring lost one without a program's knowledge */                   \
 	X(BATCH, "batch") /* in a gap of batch numbers */                                       \
-	X(TABLE, "table") /* live connections that found no place; their closes are told */     \
+	X(PACKETS, "packets") /* captured DNS packets that their ring had no room for */        \
+	X(TABLE, "table")     /* live connections that found no place; their closes are told */ \
 	X(PUBLISH, "publish") /* messages that a subscriber's full queue let go */
 
 enum loss_stage {

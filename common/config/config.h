@@ -102,6 +102,7 @@ struct config {
 	uint32_t loss_bpf_ppm;	/* budgets, of a million */
 	uint32_t loss_ring_ppm;
 	uint32_t loss_batch_ppm;
+	uint32_t loss_packets_ppm;
 	uint32_t loss_table_ppm;
 	uint32_t loss_publish_ppm;
 	enum log_level log_level; /* "error", "warning", "info" or "debug" */

@@ -56,6 +56,7 @@ const struct config_key config_keys[] = {
 	KEY(loss, bpf_ppm, INTEGER, 0, 1000000, 0),
 	KEY(loss, ring_ppm, INTEGER, 0, 1000000, 0),
 	KEY(loss, batch_ppm, INTEGER, 0, 1000000, 0),
+	KEY(loss, packets_ppm, INTEGER, 0, 1000000, 0),
 	KEY(loss, table_ppm, INTEGER, 0, 1000000, 1000000),
 	KEY(loss, publish_ppm, INTEGER, 0, 1000000, 1000000),
 	KEY(log, level, LEVEL, LOG_LEVEL_ERROR, LOG_LEVEL_DEBUG, LOG_LEVEL_INFO),

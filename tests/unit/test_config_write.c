@@ -62,7 +62,7 @@ Test(config_write, writes_every_key_and_nothing_else)
 		"\"max_stats\":100000,\"quantize\":true,\"replace\":[],\"ports_excluded\":[]},"
 		"\"kafka\":{\"enabled\":false,\"max_stats\":100000},"
 		"\"tls\":{\"enabled\":false,\"handshakes\":true},"
-		"\"loss\":{\"window_s\":3600,\"bpf_ppm\":0,\"ring_ppm\":0,\"batch_ppm\":0,"
+		"\"loss\":{\"window_s\":3600,\"bpf_ppm\":0,\"ring_ppm\":0,\"batch_ppm\":0,\"packets_ppm\":0,"
 		"\"table_ppm\":1000000,\"publish_ppm\":1000000},"
 		"\"log\":{\"level\":\"info\"}}");
 }
