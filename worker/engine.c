@@ -82,11 +82,10 @@ int engine_init(struct engine *engine, const struct engine_settings *settings,
 	exclude_build(&engine->exclude, settings->exclude_source, settings->exclude_destination);
 	conn_events_init(&engine->events, identity);
 	dns_events_init(&engine->dns_events, identity);
-	/* The instance's name is random, and told to nobody who chooses addresses. */
 	result = nat_table_init(&engine->nat, settings->nat_max_entries, settings->nat_keep_ns,
-				identity->instance);
+				identity->secret);
 	if (result == 0)
-		result = dns_init(&engine->dns, &settings->dns, identity->instance);
+		result = dns_init(&engine->dns, &settings->dns, identity->secret);
 	if (result == 0)
 		result = clients_init(&engine->clients, &clients);
 	if (result < 0)

@@ -13,15 +13,17 @@
 int identity_init(struct identity *identity)
 {
 	char host[IDENTITY_HOST_BYTES] = {0};
-	uint64_t random;
+	uint64_t random[3];
 
 	/* The last byte stays NUL: gethostname(2) need not terminate a name that it cut. */
 	if (gethostname(host, sizeof(host) - 1) < 0 && errno != ENAMETOOLONG)
 		return -errno;
-	if (getrandom(&random, sizeof(random), 0) != (ssize_t)sizeof(random))
+	if (getrandom(random, sizeof(random), 0) != (ssize_t)sizeof(random))
 		return -EIO;
 	memcpy(identity->host, host, sizeof(host));
-	snprintf(identity->instance, sizeof(identity->instance), "%016" PRIx64, random);
+	snprintf(identity->instance, sizeof(identity->instance), "%016" PRIx64, random[0]);
+	snprintf(identity->secret, sizeof(identity->secret), "%016" PRIx64 "%016" PRIx64, random[1],
+		 random[2]);
 	return 0;
 }
 

@@ -16,11 +16,13 @@
 
 #define IDENTITY_HOST_BYTES 65	   /* HOST_NAME_MAX and its NUL */
 #define IDENTITY_INSTANCE_BYTES 17 /* 64 random bits in hex and the NUL */
+#define IDENTITY_SECRET_BYTES 33 /* 128 bits as hex */
 
 /* Who speaks in an event; fixed for the life of a worker. */
 struct identity {
 	char host[IDENTITY_HOST_BYTES];
 	char instance[IDENTITY_INSTANCE_BYTES];
+	char secret[IDENTITY_SECRET_BYTES]; /* random, told to nobody: keys the tables' hashes */
 };
 
 struct worker_facts {
@@ -41,7 +43,7 @@ struct worker_facts {
 	struct handoff_hook hooks[HANDOFF_HOOKS_MAX];
 };
 
-/* Fills in the host's name and a new random instance. Returns 0 or -errno. */
+/* Fills in the host's name, a new random instance and a secret. Returns 0 or -errno. */
 int identity_init(struct identity *identity);
 
 /* Fills in uid, gid and capabilities, as the kernel says. Returns 0 or -errno. */
