@@ -222,7 +222,6 @@ static __always_inline bool read_transport(const struct __sk_buff *skb, const st
 	record->destination_port = bpf_ntohs(ports[1]);
 	if (!is_dns(record->source_port) && !is_dns(record->destination_port))
 		return false;
-	COUNT(packets);
 	if (record->protocol == IPPROTO_UDP) {
 		*payload = layout->transport + UDP_HEADER_BYTES;
 	} else {
@@ -280,6 +279,7 @@ int on_packet(struct __sk_buff *skb)
 	record.interface = skb->ifindex;
 	if (skb->pkt_type == OUTGOING)
 		record.flags |= PACKET_OUTGOING_FLAG;
+	COUNT(packets);
 	if (bpf_perf_event_output(skb, &packet_rings, BPF_F_CURRENT_CPU | (u64)length << 32,
 				  &record, sizeof(record)))
 		COUNT(packets_lost);
