@@ -223,7 +223,7 @@ struct conn_counters {
 	__u64 overflow_recv_bytes;
 	__u64 overflow_sent_packets;
 	__u64 overflow_recv_packets;
-	__u64 packets;	    /* on DNS ports, seen by the socket filter */
+	__u64 packets;	    /* on DNS ports, handed to a ring: those that say something */
 	__u64 packets_lost; /* of these: their ring had no room */
 	__u64 packet_fragments; /* second and further fragments of UDP and TCP: nobody knows their ports */
 	__u64 packets_malformed; /* of UDP or TCP, whose headers are cut or contradict each other */
