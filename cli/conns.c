@@ -6,6 +6,7 @@
 #include "cli/client.h"
 #include "cli/fields.h"
 #include "cli/message.h"
+#include "cli/page.h"
 #include "cli/snapshot.h"
 #include "cli/table.h"
 #include "cli/usage.h"
@@ -17,9 +18,6 @@
 #define DEFAULT_FIELDS                                                                       \
 	"protocol,local,direction,remote,pid,comm,total.sent_bytes,total.recv_bytes,rtt_us," \
 	"total.retransmits,duration_ns"
-
-/* More pages than any worker's table can fill: a worker that goes on has gone astray. */
-#define PAGES_MAX (1u << 20)
 
 struct conns_options {
 	struct usage_common common;
@@ -179,9 +177,9 @@ static int keep(struct run *run, struct slice raw, const cJSON *connection)
 	return error;
 }
 
-/* Takes one page. Returns EXIT_OK, or the exit code with a message said. */
-static enum exit_code take_page(struct run *run, struct slice connections)
+static enum exit_code take_page(void *context, struct slice connections, bool *enough)
 {
+	struct run *run = context;
 	const bool direct = run->asked->json && !run->sort;
 	struct slice raw;
 
@@ -191,10 +189,8 @@ static enum exit_code take_page(struct run *run, struct slice connections)
 
 		if (!direct || run->field_count > 0) {
 			connection = cJSON_ParseWithLength(raw.text, raw.length);
-			if (!connection) {
-				message("the worker's answer is not understood: are both of one version?");
-				return EXIT_FAILED;
-			}
+			if (!connection)
+				return page_not_understood();
 		}
 		if (direct)
 			write_json(run, raw, connection, stdout);
@@ -207,39 +203,8 @@ static enum exit_code take_page(struct run *run, struct slice connections)
 		}
 		run->written++;
 	}
+	*enough = !run->sort && run->written >= run->limit;
 	return EXIT_OK;
-}
-
-static enum exit_code take_pages(struct run *run, struct client *client, const char *filter)
-{
-	struct snapshot_page page = {.more = ""};
-	enum exit_code code = EXIT_OK;
-
-	for (unsigned i = 0; i < PAGES_MAX; i++) {
-		struct client_message answer = {0};
-		char *request = snapshot_request(filter, page.more);
-
-		if (!request) {
-			message("out of memory");
-			return EXIT_FAILED;
-		}
-		code = client_ask(client, request, &answer);
-		cJSON_free(request);
-		if (code != EXIT_OK)
-			return code;
-		if (snapshot_open(answer.json, &page)) {
-			code = take_page(run, page.connections);
-		} else {
-			message("the worker's answer is not understood: are both of one version?");
-			code = EXIT_FAILED;
-		}
-		client_message_fini(&answer);
-		if (code != EXIT_OK || page.more[0] == '\0' || output_is_broken() ||
-		    (!run->sort && run->written >= run->limit))
-			return code;
-	}
-	message("the worker's answer does not end: see 'systemctl status sockwarden-worker'");
-	return EXIT_FAILED;
 }
 
 static void print(struct run *run)
@@ -278,7 +243,11 @@ static enum exit_code conns_run(const struct invocation *call)
 	if (code == EXIT_OK)
 		code = client_open_queries(&client, asked.common.runtime_dir);
 	if (code == EXIT_OK)
-		code = take_pages(&run, &client, filter);
+		code = page_take_all(&client,
+				     &(struct page_query){.op = "snapshot",
+							  .filter = filter,
+							  .list = "connections"},
+				     take_page, &run);
 	if (code == EXIT_OK)
 		print(&run);
 	table_fini(&run.table);

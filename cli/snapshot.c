@@ -1,11 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "cli/snapshot.h"
 
-#include <cjson/cJSON.h>
-
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 /* Writes "and" between terms. */
 static void term(FILE *to, const char *name)
@@ -63,35 +60,4 @@ char *snapshot_filter(const struct snapshot_choice *choice)
 		return NULL;
 	}
 	return text;
-}
-
-char *snapshot_request(const char *filter, const char *token)
-{
-	cJSON *request = cJSON_CreateObject();
-	char *text = NULL;
-
-	if (cJSON_AddStringToObject(request, "op", "snapshot") &&
-	    (!*filter || cJSON_AddStringToObject(request, "filter", filter)) &&
-	    (!*token || cJSON_AddStringToObject(request, "page", token)))
-		text = cJSON_PrintUnformatted(request);
-	cJSON_Delete(request);
-	return text;
-}
-
-bool snapshot_open(struct slice answer, struct snapshot_page *page)
-{
-	struct slice more;
-
-	page->more[0] = '\0';
-	if (!slice_member(answer, "connections", &page->connections))
-		return false;
-	if (!slice_member(answer, "more", &more))
-		return true;
-	/* A token is our worker's: letters and digits in quotes, nothing that needs decoding. */
-	if (more.length < 2 || more.length - 2 >= sizeof(page->more) || more.text[0] != '"' ||
-	    memchr(more.text, '\\', more.length))
-		return false;
-	memcpy(page->more, more.text + 1, more.length - 2);
-	page->more[more.length - 2] = '\0';
-	return true;
 }

@@ -7,7 +7,7 @@
 #include "cli/client.h"
 #include "cli/fields.h"
 #include "cli/message.h"
-#include "cli/snapshot.h"
+#include "cli/page.h"
 #include "cli/text.h"
 #include "cli/top_model.h"
 #include "cli/top_screen.h"
@@ -120,9 +120,11 @@ static void for_each(struct top *top, struct slice list, uint64_t now_ns,
 	}
 }
 
+static const struct page_query snapshot = {.op = "snapshot", .filter = "", .list = "connections"};
+
 static void ask_page(struct top *top, const char *token, uint64_t now_ns)
 {
-	char *request = snapshot_request("", token);
+	char *request = page_request(&snapshot, token);
 
 	ask(top, request, PHASE_PAGE, now_ns);
 	cJSON_free(request);
@@ -130,7 +132,7 @@ static void ask_page(struct top *top, const char *token, uint64_t now_ns)
 
 static void take_answer(struct top *top, struct slice answer, uint64_t now_ns)
 {
-	struct snapshot_page page;
+	struct page page;
 	char why[384];
 
 	/* A worker that is busy, or was started anew meanwhile: the next round asks again. */
@@ -144,11 +146,11 @@ static void take_answer(struct top *top, struct slice answer, uint64_t now_ns)
 		ask_page(top, "", now_ns);
 		return;
 	}
-	if (!snapshot_open(answer, &page)) {
+	if (!page_open(answer, snapshot.list, &page)) {
 		top->phase = PHASE_IDLE;
 		return;
 	}
-	for_each(top, page.connections, now_ns, top_model_see);
+	for_each(top, page.list, now_ns, top_model_see);
 	if (page.more[0]) {
 		ask_page(top, page.more, now_ns);
 		return;
