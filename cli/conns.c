@@ -25,6 +25,7 @@ struct conns_options {
 	const char *fields;
 	const char *sort;
 	bool no_header;
+	bool no_resolve;
 	struct option_number limit;
 	struct snapshot_choice choice;
 };
@@ -50,6 +51,8 @@ static const struct option_spec options[] = {
 	 "only in this network namespace"},
 	{"container", 0, OPTION_TEXT, AT(choice.container), .value = "ID",
 	 .help = "only of this container (a part of its id)"},
+	{"no-resolve", 'n', OPTION_FLAG, AT(no_resolve),
+	 .help = "remote addresses, not their names (tables)"},
 	{"no-header", 0, OPTION_FLAG, AT(no_header), .help = "no column titles"},
 	{"limit", 0, OPTION_NUMBER, AT(limit), 1, UINT32_MAX, "N", "at most N connections"},
 	USAGE_RUNTIME_DIR,
@@ -64,6 +67,7 @@ struct run {
 	int field_count; /* 0: whole connections, as they came (JSON only) */
 	const struct field *sort;
 	bool reverse;
+	bool names; /* stand for remote addresses */
 	uint64_t limit;
 	uint64_t written; /* rows printed or kept */
 	struct table table;
@@ -141,7 +145,7 @@ static void make_key(const struct run *run, const cJSON *connection, struct tabl
 		key->known = field_number(value, &key->number);
 		return;
 	}
-	field_text(run->sort, connection, text, sizeof(text));
+	field_text(run->sort, connection, run->names, text, sizeof(text));
 	key->text = strdup(text);
 	key->known = key->text != NULL;
 }
@@ -160,7 +164,9 @@ static int keep(struct run *run, struct slice raw, const cJSON *connection)
 	for (int i = 0; !run->asked->json && i < run->field_count; i++) {
 		char cell[FIELD_TEXT_BYTES];
 
-		fwrite(cell, 1, field_text(run->fields[i], connection, cell, sizeof(cell)) + 1, to);
+		fwrite(cell, 1,
+		       field_text(run->fields[i], connection, run->names, cell, sizeof(cell)) + 1,
+		       to);
 	}
 	if (run->asked->json) {
 		write_json(run, raw, connection, to);
@@ -232,6 +238,7 @@ static enum exit_code conns_run(const struct invocation *call)
 
 	if (!usage_parse(&verb_conns, call, &asked, &code))
 		return code;
+	run.names = !asked.json && !asked.no_resolve;
 	run.limit = asked.limit.given ? asked.limit.value : UINT64_MAX;
 	table_init(&run.table);
 	code = choose_fields(&run);

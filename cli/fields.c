@@ -12,6 +12,8 @@
 /* What a double holds exactly; larger integers come as strings. */
 #define EXACT_MAX 9007199254740992.0
 
+#define PORT_TEXT_BYTES sizeof(":65535")
+
 static const struct field table[] = {
 	{"id", "ID", FIELD_TEXT},
 	{"state", "STATE", FIELD_TEXT},
@@ -21,7 +23,7 @@ static const struct field table[] = {
 	{"local", "LOCAL", FIELD_ENDPOINT},
 	{"local.ip", "LOCAL-IP", FIELD_TEXT},
 	{"local.port", "LPORT", FIELD_NUMBER},
-	{"remote", "REMOTE", FIELD_ENDPOINT},
+	{"remote", "REMOTE", FIELD_REMOTE},
 	{"remote.ip", "REMOTE-IP", FIELD_TEXT},
 	{"remote.port", "RPORT", FIELD_NUMBER},
 	{"remote.names", "NAMES", FIELD_OTHER},
@@ -131,6 +133,7 @@ bool field_is_number(const struct field *field)
 		return true;
 	case FIELD_TEXT:
 	case FIELD_ENDPOINT:
+	case FIELD_REMOTE:
 	case FIELD_DIRECTION:
 	case FIELD_OTHER:
 		break;
@@ -150,18 +153,51 @@ size_t field_string(const cJSON *object, const char *key, char *out, size_t capa
 	return plain(out, capacity, text ? text : "-");
 }
 
+/* ":port" of an endpoint; an unknown one is "*". */
+static void port_text(const cJSON *endpoint, char out[PORT_TEXT_BYTES])
+{
+	uint64_t port = 0;
+
+	if (field_number(cJSON_GetObjectItemCaseSensitive(endpoint, "port"), &port) && port > 0)
+		snprintf(out, PORT_TEXT_BYTES, ":%u", (unsigned)port & 0xffff);
+	else
+		snprintf(out, PORT_TEXT_BYTES, ":*");
+}
+
 size_t field_endpoint(const cJSON *endpoint, char *out, size_t capacity)
 {
 	char ip[64];
-	uint64_t port = 0;
-	char port_text[8] = "*";
+	char port[PORT_TEXT_BYTES];
 	int length;
 
 	field_string(endpoint, "ip", ip, sizeof(ip));
-	if (field_number(cJSON_GetObjectItemCaseSensitive(endpoint, "port"), &port) && port > 0)
-		snprintf(port_text, sizeof(port_text), "%u", (unsigned)port & 0xffff);
-	length = snprintf(out, capacity, strchr(ip, ':') ? "[%s]:%s" : "%s:%s", ip, port_text);
+	port_text(endpoint, port);
+	length = snprintf(out, capacity, strchr(ip, ':') ? "[%s]%s" : "%s%s", ip, port);
 	return length < 0 ? 0 : (size_t)length < capacity ? (size_t)length : capacity - 1;
+}
+
+/* Whether its last label is a number, as of every IPv4 address, or it has a colon, as IPv6's have. */
+static bool is_like_address(const char *name)
+{
+	const char *const point = strrchr(name, '.');
+	const char *const last = point ? point + 1 : name;
+
+	return strchr(name, ':') || last[strspn(last, "0123456789")] == '\0';
+}
+
+size_t field_named_endpoint(const cJSON *endpoint, char *out, size_t capacity)
+{
+	const char *name = cJSON_GetStringValue(
+		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(endpoint, "names"), 0));
+	char port[PORT_TEXT_BYTES];
+	size_t length;
+
+	if (!name || is_like_address(name) || capacity <= PORT_TEXT_BYTES)
+		return field_endpoint(endpoint, out, capacity);
+	port_text(endpoint, port);
+	length = text_escape(out, capacity - strlen(port), name, strlen(name));
+	memcpy(out + length, port, strlen(port) + 1);
+	return length + strlen(port);
 }
 
 const char *field_arrow(const cJSON *connection)
@@ -202,7 +238,8 @@ static size_t other_text(const cJSON *value, char *out, size_t capacity)
 	return length;
 }
 
-size_t field_text(const struct field *field, const cJSON *connection, char *out, size_t capacity)
+size_t field_text(const struct field *field, const cJSON *connection, bool names, char *out,
+		  size_t capacity)
 {
 	const cJSON *value = field_value(field, connection);
 	char text[32] = "-";
@@ -210,7 +247,9 @@ size_t field_text(const struct field *field, const cJSON *connection, char *out,
 
 	if (!value || cJSON_IsNull(value))
 		return plain(out, capacity, "-");
-	if (field->kind == FIELD_ENDPOINT)
+	if (field->kind == FIELD_REMOTE && names)
+		return field_named_endpoint(value, out, capacity);
+	if (field->kind == FIELD_ENDPOINT || field->kind == FIELD_REMOTE)
 		return field_endpoint(value, out, capacity);
 	if (field->kind == FIELD_DIRECTION)
 		return plain(out, capacity, field_arrow(connection));

@@ -24,6 +24,7 @@ enum field_kind {
 	FIELD_US,	 /* a duration */
 	FIELD_TIME,	 /* wall clock in ns */
 	FIELD_ENDPOINT,	 /* {"ip", "port"} */
+	FIELD_REMOTE,	 /* the same with "names" */
 	FIELD_DIRECTION, /* shown as an arrow */
 	FIELD_OTHER,	 /* shown as JSON */
 };
@@ -47,8 +48,12 @@ int fields_parse(const char *list, const struct field *fields[FIELDS_MAX], const
 /* The value in a connection; NULL if the key is missing. */
 const cJSON *field_value(const struct field *field, const cJSON *connection);
 
-/* Makes the printable text of the value, "-" for null. Returns its length. */
-size_t field_text(const struct field *field, const cJSON *connection, char *out, size_t capacity);
+/*
+ * Makes the printable text of the value, "-" for null; with names, a remote end that has one is shown by
+ * it. Returns its length.
+ */
+size_t field_text(const struct field *field, const cJSON *connection, bool names, char *out,
+		  size_t capacity);
 
 /* True if the field sorts by number; text fields sort by field_text(). */
 bool field_is_number(const struct field *field);
@@ -58,6 +63,12 @@ bool field_number(const cJSON *value, uint64_t *number);
 
 /* "ip:port" or "[ip]:port"; an unknown port is "*". endpoint may be NULL. */
 size_t field_endpoint(const cJSON *endpoint, char *out, size_t capacity);
+
+/*
+ * "name:port" by the newest name that the endpoint has, else field_endpoint(). A name that could be taken
+ * for an address is not shown as one: who can make this host ask for it must not choose which address is read.
+ */
+size_t field_named_endpoint(const cJSON *endpoint, char *out, size_t capacity);
 
 /* "->", "<-", "<>" (local) or "--" (unknown). */
 const char *field_arrow(const cJSON *connection);

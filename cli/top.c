@@ -31,11 +31,14 @@
 struct top_options {
 	struct usage_common common;
 	struct option_number interval; /* ms */
+	bool no_resolve;
 };
 
 static const struct option_spec options[] = {
 	{"interval", 0, OPTION_SECONDS, .offset = offsetof(struct top_options, interval), 100,
 	 3600000, "S", "seconds between two looks (1)"},
+	{"no-resolve", 'n', OPTION_FLAG, .offset = offsetof(struct top_options, no_resolve),
+	 .help = "remote addresses, not their names, until n is pressed"},
 	USAGE_RUNTIME_DIR,
 	USAGE_HELP,
 	OPTIONS_END,
@@ -205,8 +208,11 @@ static void start_round(struct top *top, uint64_t now_ns)
 
 static void draw(struct top *top)
 {
-	const size_t count = top_model_order(&top->model, top->ui.sort, top->ui.filter, top->order,
-					     TOP_ROWS_MAX);
+	const enum top_sort sort = top->ui.sort == TOP_SORT_REMOTE && top->ui.addresses
+					   ? TOP_SORT_ADDRESS
+					   : top->ui.sort;
+	const size_t count =
+		top_model_order(&top->model, sort, top->ui.filter, top->order, TOP_ROWS_MAX);
 
 	top_screen_draw(&top->header, &top->model, top->order, count, &top->ui);
 	top->changed = false;
@@ -308,6 +314,7 @@ static enum exit_code top_run(const struct invocation *call)
 		message("top needs a terminal: use 'sockwarden watch' or 'sockwarden conns' in a pipe");
 		return EXIT_USAGE;
 	}
+	top.ui.addresses = asked.no_resolve;
 	top.interval_ns = asked.interval.value * NS_PER_MS;
 	top_model_init(&top.model);
 	top.order = calloc(TOP_ROWS_MAX, sizeof(top.order[0]));
@@ -341,7 +348,8 @@ const struct verb verb_top = {
 	.name = "top",
 	.operands = "",
 	.summary = "full-screen live view, sorted by traffic",
-	.details = "Keys: q quit, s sort, / filter, p pause, arrows PgUp PgDn scroll, h help.\n",
+	.details =
+		"Keys: q quit, s sort, / filter, n names or addresses, p pause, arrows PgUp PgDn scroll, h help.\n",
 	.options = options,
 	.run = top_run,
 };

@@ -103,21 +103,6 @@ static uint64_t id_of(const cJSON *connection)
 	return text ? strtoull(text, NULL, 16) : 0;
 }
 
-static void name_endpoint(const cJSON *endpoint, char *out)
-{
-	const char *name = cJSON_GetStringValue(
-		cJSON_GetArrayItem(cJSON_GetObjectItemCaseSensitive(endpoint, "names"), 0));
-	const uint64_t port = number_of(endpoint, "port");
-	size_t length;
-
-	if (!name) {
-		field_endpoint(endpoint, out, TOP_ENDPOINT_BYTES);
-		return;
-	}
-	length = text_escape(out, TOP_ENDPOINT_BYTES - 6, name, strlen(name));
-	snprintf(out + length, TOP_ENDPOINT_BYTES - length, ":%u", (unsigned)port & 0xffff);
-}
-
 /* What does not change while a connection lives. */
 static void describe(struct top_row *row, const cJSON *connection)
 {
@@ -127,9 +112,16 @@ static void describe(struct top_row *row, const cJSON *connection)
 	row->local_port = (uint16_t)number_of(local, "port");
 	row->arrow = field_arrow(connection);
 	field_endpoint(local, row->local, sizeof(row->local));
-	name_endpoint(remote, row->remote);
+	field_endpoint(remote, row->remote, sizeof(row->remote));
 	row->pid = (uint32_t)number_of(connection, "pid");
 	field_string(connection, "comm", row->comm, sizeof(row->comm));
+}
+
+/* A name may be learnt, or be told anew, while a connection lives. */
+static void name_remote(struct top_row *row, const cJSON *connection)
+{
+	field_named_endpoint(cJSON_GetObjectItemCaseSensitive(connection, "remote"), row->named,
+			     sizeof(row->named));
 }
 
 /*
@@ -209,6 +201,7 @@ void top_model_see(struct top_model *model, const cJSON *connection, uint64_t no
 		return;
 	if (is_new)
 		describe(row, connection);
+	name_remote(row, connection);
 	measure(model, row, connection, now_ns, is_new);
 	row->pass = model->pass;
 }
@@ -231,6 +224,7 @@ void top_model_close(struct top_model *model, const cJSON *connection, uint64_t 
 		return;
 	if (is_new)
 		describe(row, connection);
+	name_remote(row, connection);
 	measure(model, row, connection, now_ns, is_new);
 	row->closed_ns = now_ns;
 	field_string(connection, "failure", row->end, sizeof(row->end));
@@ -291,12 +285,12 @@ void top_model_end(struct top_model *model, uint64_t now_ns)
 
 static bool matches(const struct top_row *row, const char *filter)
 {
-	char text[2 * TOP_ENDPOINT_BYTES + TOP_COMM_BYTES + 48];
+	char text[3 * TOP_ENDPOINT_BYTES + TOP_COMM_BYTES + 48];
 
 	if (!*filter)
 		return true;
-	snprintf(text, sizeof(text), "%s %s %s %u %s %s", row->local, row->arrow, row->remote,
-		 row->pid, row->comm, row->end);
+	snprintf(text, sizeof(text), "%s %s %s %s %u %s %s", row->local, row->arrow, row->remote,
+		 row->named, row->pid, row->comm, row->end);
 	return strcasestr(text, filter) != NULL;
 }
 
@@ -326,12 +320,13 @@ static int compare(const void *left, const void *right, void *context)
 		order = by_number(a->pid, b->pid);
 		break;
 	case TOP_SORT_REMOTE:
+		order = strcmp(a->named, b->named);
+		break;
+	case TOP_SORT_ADDRESS:
 		order = strcmp(a->remote, b->remote);
 		break;
 	case TOP_SORT_NEWEST:
 		order = by_number(b->age_ns, a->age_ns);
-		break;
-	case TOP_SORT_COUNT:
 		break;
 	}
 	/* Among equals: what just closed, then the youngest; the id makes the order steady. */

@@ -30,8 +30,9 @@ enum top_sort {
 	TOP_SORT_RTT,
 	TOP_SORT_NEWEST,
 	TOP_SORT_PID,
-	TOP_SORT_REMOTE,
-	TOP_SORT_COUNT,
+	TOP_SORT_REMOTE,		   /* by name where there is one */
+	TOP_SORT_COUNT,			   /* of those that have a name */
+	TOP_SORT_ADDRESS = TOP_SORT_COUNT, /* TOP_SORT_REMOTE without names */
 };
 
 struct top_row {
@@ -50,7 +51,8 @@ struct top_row {
 	uint16_t local_port;
 	const char *arrow;
 	char local[TOP_ENDPOINT_BYTES];
-	char remote[TOP_ENDPOINT_BYTES]; /* a name if one is known */
+	char remote[TOP_ENDPOINT_BYTES];
+	char named[TOP_ENDPOINT_BYTES]; /* the same, by name if one is known */
 	char comm[TOP_COMM_BYTES];
 	char end[24]; /* why it closed: the failure's errno name or the reason */
 };

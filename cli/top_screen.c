@@ -179,7 +179,8 @@ static void draw_titles(const struct layout *layout)
 	attroff(A_REVERSE);
 }
 
-static void draw_row(const struct layout *layout, const struct top_row *row, int line)
+static void draw_row(const struct layout *layout, const struct top_row *row, bool addresses,
+		     int line)
 {
 	char text[TEXT_SHORT_BYTES] = "-";
 
@@ -197,7 +198,7 @@ static void draw_row(const struct layout *layout, const struct top_row *row, int
 		put_endpoint(row->local, layout->local);
 	}
 	put_left(row->arrow, 2);
-	put_endpoint(row->remote, layout->remote);
+	put_endpoint(addresses ? row->remote : row->named, layout->remote);
 	put_bytes(row->sent_rate);
 	put_bytes(row->recv_rate);
 	put_bytes(row->sent_bytes + row->recv_bytes);
@@ -260,6 +261,7 @@ static void draw_help(void)
 		"q        quit",
 		"s        next order: rate, total bytes, rtt, newest, pid, remote",
 		"/        show only rows with this text (address, port, pid, name); empty: all",
+		"n        names or addresses of remote ends",
 		"p        pause, go on",
 		"arrows   scroll by a row; PgUp and PgDn by a page; Home to the top",
 		"h or ?   this help; any key leaves it",
@@ -278,7 +280,7 @@ static void draw_bottom(const struct top_ui *ui)
 	if (ui->typing)
 		printw("/%s", ui->draft);
 	else
-		addnstr("q quit  s sort  / filter  p pause  arrows PgUp PgDn scroll  h help",
+		addnstr("q quit  s sort  / filter  n names  p pause  arrows PgUp PgDn scroll  h help",
 			COLS - 1);
 	clrtoeol();
 	curs_set(ui->typing ? 1 : 0);
@@ -299,7 +301,8 @@ void top_screen_draw(const struct top_header *header, const struct top_model *mo
 		draw_help();
 	} else {
 		for (int i = 0; i < lines && ui->scroll + (size_t)i < count; i++)
-			draw_row(&layout, rows[ui->scroll + (size_t)i].row, LINES_ABOVE + i);
+			draw_row(&layout, rows[ui->scroll + (size_t)i].row, ui->addresses,
+				 LINES_ABOVE + i);
 	}
 	draw_bottom(ui);
 	refresh();
@@ -357,6 +360,9 @@ bool top_screen_keys(struct top_ui *ui)
 		case '/':
 			ui->typing = true;
 			memcpy(ui->draft, ui->filter, sizeof(ui->draft));
+			break;
+		case 'n':
+			ui->addresses = !ui->addresses;
 			break;
 		case 'p':
 			ui->paused = !ui->paused;

@@ -26,6 +26,7 @@ struct top_header {
 struct top_ui {
 	enum top_sort sort;
 	bool paused;
+	bool addresses; /* remote ends are shown without their names */
 	bool help;
 	bool typing; /* a filter, into draft */
 	char filter[TOP_FILTER_BYTES];

@@ -91,7 +91,7 @@ static void time_of_day(char out[16], const cJSON *connection, uint64_t message_
 /* The text of a field by its name. */
 static const char *text_of(const cJSON *connection, const char *name, char *out, size_t capacity)
 {
-	field_text(field_find(name, strlen(name)), connection, out, capacity);
+	field_text(field_find(name, strlen(name)), connection, false, out, capacity);
 	return out;
 }
 

@@ -4,6 +4,7 @@
 #include <criterion/criterion.h>
 
 #include <locale.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -25,7 +26,7 @@ static void expect_text(const char *name, const char *expected)
 
 	cr_assert_not_null(json);
 	cr_assert_not_null(field, "%s", name);
-	cr_expect_eq(field_text(field, json, text, sizeof(text)), strlen(expected));
+	cr_expect_eq(field_text(field, json, false, text, sizeof(text)), strlen(expected));
 	cr_expect_str_eq(text, expected, "%s: %s", name, text);
 	cJSON_Delete(json);
 }
@@ -122,4 +123,67 @@ Test(cli_fields, numbers_are_exact_up_to_64_bits_and_nothing_else_is_a_number)
 		cr_expect_eq(number, cases[i].number, "%s", cases[i].json);
 		cJSON_Delete(json);
 	}
+}
+
+static void expect_named(const char *endpoint, const char *expected)
+{
+	char object[2048];
+	char text[FIELD_TEXT_BYTES];
+	cJSON *json;
+
+	snprintf(object, sizeof(object), "{\"local\":%s,\"remote\":%s}", endpoint, endpoint);
+	json = cJSON_Parse(object);
+	cr_assert_not_null(json, "%s", object);
+	cr_expect_eq(field_text(field_find("remote", 6), json, true, text, sizeof(text)),
+		     strlen(expected));
+	cr_expect_str_eq(text, expected, "%s: %s", endpoint, text);
+	field_text(field_find("local", 5), json, true, text, sizeof(text));
+	cr_expect_eq(strncmp(text, "10.0.0.9:", 9), 0, "only the remote end: %s", text);
+	field_text(field_find("remote", 6), json, false, text, sizeof(text));
+	cr_expect_eq(strncmp(text, "10.0.0.9:", 9), 0, "only if asked for: %s", text);
+	cJSON_Delete(json);
+}
+
+Test(cli_fields, a_remote_end_is_shown_by_its_newest_name)
+{
+	expect_named(
+		"{\"ip\":\"10.0.0.9\",\"port\":443,\"names\":[\"db.example.org\",\"x.example\"]}",
+		"db.example.org:443");
+	expect_named("{\"ip\":\"10.0.0.9\",\"port\":null,\"names\":[\"db\"]}", "db:*");
+	expect_named("{\"ip\":\"10.0.0.9\",\"port\":443,\"names\":[]}", "10.0.0.9:443");
+	expect_named("{\"ip\":\"10.0.0.9\",\"port\":443,\"names\":[7]}", "10.0.0.9:443");
+	expect_named("{\"ip\":\"10.0.0.9\",\"port\":443}", "10.0.0.9:443");
+	expect_named("{\"ip\":\"10.0.0.9\",\"port\":443,\"names\":[\"a\\u001b[2J\"]}",
+		     "a\\x1b[2J:443");
+}
+
+Test(cli_fields, a_name_that_reads_as_an_address_does_not_stand_for_one)
+{
+	static const char *const names[] = {"192.0.2.1", "1", "www.example.7", "fd00::1", "", "."};
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char endpoint[128];
+
+		snprintf(endpoint, sizeof(endpoint),
+			 "{\"ip\":\"10.0.0.9\",\"port\":443,\"names\":[\"%s\"]}", names[i]);
+		expect_named(endpoint, "10.0.0.9:443");
+	}
+	expect_named("{\"ip\":\"10.0.0.9\",\"port\":443,\"names\":[\"7.example\"]}",
+		     "7.example:443");
+}
+
+Test(cli_fields, a_long_name_is_cut_and_keeps_its_port)
+{
+	char endpoint[1024] = "{\"ip\":\"10.0.0.9\",\"port\":65535,\"names\":[\"";
+	cJSON *json;
+	char text[64];
+
+	memset(endpoint + strlen(endpoint), 'x', 250);
+	strcat(endpoint, "\"]}");
+	json = cJSON_Parse(endpoint);
+	cr_assert_not_null(json);
+	cr_expect_eq(field_named_endpoint(json, text, sizeof(text)), sizeof(text) - 1);
+	cr_expect_eq(strlen(text), sizeof(text) - 1);
+	cr_expect_str_eq(text + strlen(text) - 7, "x:65535");
+	cJSON_Delete(json);
 }

@@ -226,3 +226,31 @@ Test(cli_top_model, what_has_no_id_is_counted_as_not_shown)
 	cJSON_Delete(json);
 	top_model_fini(&model);
 }
+
+Test(cli_top_model, a_name_that_is_learnt_later_is_shown_and_found_beside_the_address)
+{
+	struct top_model model;
+	cJSON *json = make(80, 1, 1, S);
+	cJSON *remote = cJSON_GetObjectItemCaseSensitive(json, "remote");
+
+	top_model_init(&model);
+	top_model_begin(&model, 10 * S);
+	top_model_see(&model, json, 10 * S);
+	cr_assert_eq(order(&model, TOP_SORT_REMOTE, ""), 1);
+	cr_expect_str_eq(rows[0].row->named, "10.0.0.9:80");
+	cJSON_ReplaceItemInObjectCaseSensitive(remote, "names",
+					       cJSON_Parse("[\"db.example.org\"]"));
+	top_model_see(&model, json, 11 * S);
+	see(&model, 81, 1, S, 11 * S);
+	cr_assert_eq(order(&model, TOP_SORT_REMOTE, "DB.exam"), 1);
+	cr_expect_str_eq(rows[0].row->named, "db.example.org:80");
+	cr_expect_str_eq(rows[0].row->remote, "10.0.0.9:80");
+	cr_expect_eq(order(&model, TOP_SORT_REMOTE, "10.0.0.9:80"), 1);
+	cr_assert_eq(order(&model, TOP_SORT_REMOTE, ""), 2);
+	cr_expect_eq(rows[0].row->id, 81, "10.0.0.9:81 before db.example.org:80");
+	cr_assert_eq(order(&model, TOP_SORT_ADDRESS, ""), 2);
+	cr_expect_eq(rows[0].row->id, 80, "10.0.0.9:80 before 10.0.0.9:81");
+	top_model_end(&model, 12 * S);
+	top_model_fini(&model);
+	cJSON_Delete(json);
+}
