@@ -45,6 +45,8 @@ struct verb {
 extern const struct verb verb_conns;
 extern const struct verb verb_watch;
 extern const struct verb verb_top;
+extern const struct verb verb_dns;
+extern const struct verb verb_names;
 extern const struct verb verb_status;
 extern const struct verb verb_record;
 extern const struct verb verb_probe;

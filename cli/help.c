@@ -13,7 +13,7 @@ static const struct option_spec options[] = {USAGE_HELP, OPTIONS_END};
 static void print_all(const struct verb *const *verbs)
 {
 	printf("usage: sockwarden VERB [options]\n\n"
-	       "Shows the TCP connections of this host as the tracer's worker knows them.\n\n");
+	       "Shows the connections, flows and DNS of this host as the tracer's worker knows them.\n\n");
 	for (; *verbs; verbs++)
 		printf("  %-9s %s\n", (*verbs)->name, (*verbs)->summary);
 	printf("\n'sockwarden help VERB' tells the options of one.\n"
