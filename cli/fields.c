@@ -4,7 +4,6 @@
 #include "cli/text.h"
 #include "common/options.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
@@ -198,6 +197,23 @@ size_t field_named_endpoint(const cJSON *endpoint, char *out, size_t capacity)
 	length = text_escape(out, capacity - strlen(port), name, strlen(name));
 	memcpy(out + length, port, strlen(port) + 1);
 	return length + strlen(port);
+}
+
+void field_write_names(const cJSON *names, FILE *to)
+{
+	const cJSON *name = NULL;
+	size_t count = 0;
+
+	cJSON_ArrayForEach(name, names)
+	{
+		char text[4 * FIELD_TEXT_BYTES];
+
+		if (!cJSON_IsString(name))
+			continue;
+		text_escape(text, sizeof(text), name->valuestring, strlen(name->valuestring));
+		fprintf(to, "%s%s", count++ ? " " : "", text);
+	}
+	fputs(count ? "" : "-", to);
 }
 
 const char *field_arrow(const cJSON *connection)

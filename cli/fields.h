@@ -12,6 +12,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 
 #define FIELDS_MAX 64
 #define FIELD_TEXT_BYTES 320
@@ -75,6 +76,9 @@ const char *field_arrow(const cJSON *connection);
 
 /* The escaped text of a member that is a string; "-" if it is missing or null. */
 size_t field_string(const cJSON *object, const char *key, char *out, size_t capacity);
+
+/* Writes the names of an address, the newest first, with spaces between; "-" if there are none. */
+void field_write_names(const cJSON *names, FILE *to);
 
 /* Prints the names of all fields, several to a line. */
 void fields_print_names(void);

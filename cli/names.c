@@ -9,7 +9,6 @@
 #include "cli/message.h"
 #include "cli/page.h"
 #include "cli/table.h"
-#include "cli/text.h"
 #include "cli/usage.h"
 
 #include <cjson/cJSON.h>
@@ -55,12 +54,10 @@ static char *make_request(const char *const *addresses, size_t count)
 /* Adds an address and all its names, the newest first, as a row of two cells. 0 or -ENOMEM. */
 static int add_row(struct table *table, const cJSON *address)
 {
-	const cJSON *name = NULL;
-	char ip[ADDRESS_BYTES * TEXT_ESCAPE_BYTES];
+	char ip[FIELD_TEXT_BYTES];
 	struct table_key none = {0};
 	char *text = NULL;
 	size_t length = 0;
-	size_t count = 0;
 	FILE *to = open_memstream(&text, &length);
 	int error = -1;
 
@@ -68,16 +65,7 @@ static int add_row(struct table *table, const cJSON *address)
 		return -1;
 	field_string(address, "ip", ip, sizeof(ip));
 	fwrite(ip, 1, strlen(ip) + 1, to);
-	cJSON_ArrayForEach(name, cJSON_GetObjectItemCaseSensitive(address, "names"))
-	{
-		char shown[FIELD_TEXT_BYTES];
-
-		if (!cJSON_IsString(name))
-			continue;
-		text_escape(shown, sizeof(shown), name->valuestring, strlen(name->valuestring));
-		fprintf(to, "%s%s", count++ ? " " : "", shown);
-	}
-	fputs(count ? "" : "-", to);
+	field_write_names(cJSON_GetObjectItemCaseSensitive(address, "names"), to);
 	fputc('\0', to);
 	if (fclose(to) == 0)
 		error = table_add_row(table, text, length, &none);

@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A host that asks a resolver of its own, and the daemons that look on."""
+import contextlib
+import subprocess
+
+from harness import daemons
+from harness.netns import Netns, join
+from harness.scale import wait_until
+
+HOST, SERVER, NOBODY = "10.80.1.1", "10.80.1.2", "10.80.1.9"
+HOST6, SERVER6 = "fd80::1", "fd80::2"
+ZONE = {"www.example.org": [SERVER], "two.example.org": [SERVER, "10.80.1.3"]}
+
+
+class Resolver:
+    """dnsmasq with a zone of its own, in the server's namespace."""
+
+    def __init__(self, namespace, directory):
+        self.directory = directory
+        records = [f"--host-record={name},{address}" for name, addresses in ZONE.items()
+                   for address in addresses]
+        self.process = namespace.start(
+            "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
+            "--no-daemon", "--log-facility=-", *records,
+            f"--host-record=six.example.org,{SERVER6}", "--cname=alias.example.org,www.example.org",
+            "--cname=far.example.org,alias.example.org", "--local=/example.org/", "--local-ttl=300",
+            f"--listen-address={SERVER},{SERVER6}", "--bind-interfaces", "--user=root",
+            stderr=subprocess.DEVNULL)
+
+    def close(self):
+        self.process.kill()
+        self.process.wait()
+
+
+class World:
+    """A host whose namespace is the initial one to privd, and a server at the end of its wire."""
+
+    def __init__(self, directory):
+        self.host, self.server = Netns("dns-host"), Netns("dns-server")
+        self.device, _ = join(self.host, f"{HOST}/24", self.server, f"{SERVER}/24")
+        self.host.ip("address", "add", f"{HOST6}/64", "dev", self.device, "nodad")
+        device = self.server.run("ip", "-o", "link", "show", "type", "veth").stdout.split(": ")[1]
+        self.server.ip("address", "add", f"{SERVER6}/64", "dev", device.split("@")[0], "nodad")
+        self.resolver = Resolver(self.server, directory)
+        self.tracer = daemons.Tracer(
+            directory, config={"publish.interval_s": 2, "dns.timeout_s": 2},
+            privd_prefix=["nsenter", f"--net={self.host.path}", "unshare", "--pid", "--fork",
+                          "--kill-child", "--mount-proc"])
+
+    def dig(self, *arguments):
+        return self.host.run("dig", "+tries=1", "+timeout=5", f"@{SERVER}", *arguments).stdout
+
+    def rows(self):
+        """{(server, protocol, domain, type): row} of everything so far."""
+        found, request = {}, {"op": "dns"}
+        while True:
+            answer = self.tracer.query(request)
+            assert answer["ok"], answer
+            for row in answer["dns"]:
+                key = (row["server"], row["protocol"], row["domain"], row["type"])
+                assert key not in found
+                found[key] = row
+            if "more" not in answer:
+                return found
+            request = {"op": "dns", "page": answer["more"]}
+
+    def counters(self):
+        return self.tracer.status()["counters"]
+
+    def close(self):
+        privd = self.tracer.privd
+        if privd and privd.is_alive:
+            with open(f"/proc/{privd.pid}/task/{privd.pid}/children", encoding="ascii") as file:
+                for child in file.read().split():
+                    subprocess.run(["kill", child], check=False)
+        self.tracer.close()
+        self.resolver.close()
+
+
+@contextlib.contextmanager
+def running(directory):
+    """A world whose daemons run, whose resolver answers, and whose every topic is listened to."""
+    world = World(directory)
+    try:
+        world.tracer.start_privd()
+        world.tracer.start_worker()
+        world.tracer.events = world.tracer.subscribe(
+            ("conn.v1 ", "meta.v1 ", "dns.v1 ", "names.v1 "))
+        world.tracer.events.wait(lambda: world.tracer.events.topic("meta.v1"), 10, "first meta.v1")
+        wait_until(lambda: "status: NXDOMAIN" in world.dig("warm.example.org", "TXT"), 10, "the resolver")
+        yield world
+    finally:
+        world.close()
