@@ -86,8 +86,9 @@ def test_memory_follows_the_configuration(tmp_path):
     assert bound({"state": {"max_connections": 131072}}) > small + 65536 * 200
     assert bound({"publish": {"queue": 2048}}) > small + 1024 * 65536
     page = os.sysconf("SC_PAGESIZE")
+    # On each of two CPUs a ring of records and one of packets.
     assert (bound({}, "--cpus", "2", "--ring-pages", "1024")
-            - bound({}, "--cpus", "2", "--ring-pages", "512") == 2 * 512 * page)
+            - bound({}, "--cpus", "2", "--ring-pages", "512") == 2 * 2 * 512 * page)
 
 
 def test_show_tells_what_the_worker_runs_with(own_tracer, tmp_path):
