@@ -35,6 +35,7 @@ struct invocation {
 struct verb {
 	const char *name;
 	const char *operands;		   /* as in a usage line; "" for none */
+	const char *choices;		   /* words that the operand may be, or NULL */
 	const char *summary;		   /* one line for the list of verbs */
 	const char *details;		   /* further lines of its own help, or NULL */
 	bool has_fields;		   /* its help lists the fields of a connection */
@@ -51,6 +52,7 @@ extern const struct verb verb_status;
 extern const struct verb verb_record;
 extern const struct verb verb_probe;
 extern const struct verb verb_config;
+extern const struct verb verb_completion;
 extern const struct verb verb_version;
 extern const struct verb verb_help;
 

@@ -191,6 +191,7 @@ static enum exit_code config_run(const struct invocation *call)
 const struct verb verb_config = {
 	.name = "config",
 	.operands = "check [FILE] | default | show",
+	.choices = "check default show",
 	.summary = "judge a configuration and its memory; print the defaults, or the worker's",
 	.details = details,
 	.options = options,

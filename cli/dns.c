@@ -29,14 +29,20 @@ struct dns_options {
 	struct option_number limit;
 };
 
+#define SORT_FIELDS                                                                           \
+	"client server protocol domain type rcode queries retries answers timeouts failures " \
+	"rcodes p50 p95 p99 max"
+
 #define AT(field) .offset = offsetof(struct dns_options, field)
 
 static const struct option_spec options[] = {
 	{"json", 0, OPTION_FLAG, AT(json), .help = "JSON Lines, one row per line"},
 	{"by", 0, OPTION_TEXT, AT(by), .value = "A,B",
-	 .help = "add up by client, server, protocol, domain, type, rcode"},
+	 .help = "add up by client, server, protocol, domain, type, rcode",
+	 .choices = "client server protocol domain type rcode"},
 	{"sort", 0, OPTION_TEXT, AT(sort), .value = "FIELD",
-	 .help = "largest number or A first (queries); -FIELD: the other way round"},
+	 .help = "largest number or A first (queries); -FIELD: the other way round",
+	 .choices = SORT_FIELDS},
 	{"domain", 0, OPTION_TEXT, AT(domain), .value = "NAME",
 	 .help = "only this domain and those below it"},
 	{"server", 0, OPTION_TEXT, AT(server), .value = "IP", .help = "only of this server"},
@@ -252,8 +258,8 @@ static enum exit_code dns_run(const struct invocation *call)
 }
 
 static const char details[] =
-	"Fields to sort by: client server protocol domain type rcode queries retries answers timeouts\n"
-	"failures rcodes p50 p95 p99 max. P50, P95 and P99 are latencies of all answers: so many of a\n"
+	"Fields to sort by: " SORT_FIELDS ".\n"
+	"P50, P95 and P99 are latencies of all answers: so many of a\n"
 	"hundred came within that time. (overflow) is the sum of rows that had to make room.\n";
 
 const struct verb verb_dns = {

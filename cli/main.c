@@ -9,8 +9,9 @@
 #include <string.h>
 
 static const struct verb *const verbs[] = {
-	&verb_conns,  &verb_watch, &verb_top,	 &verb_dns,	&verb_names, &verb_status,
-	&verb_record, &verb_probe, &verb_config, &verb_version, &verb_help,  NULL,
+	&verb_conns,   &verb_watch,  &verb_top,	  &verb_dns,	&verb_names,
+	&verb_status,  &verb_record, &verb_probe, &verb_config, &verb_completion,
+	&verb_version, &verb_help,   NULL,
 };
 
 struct main_options {
@@ -64,7 +65,8 @@ static enum exit_code run(int argc, char *const *argv)
 	if (asked.help || asked.version)
 		return (asked.help ? verb_help : verb_version).run(&call);
 	if (leading == argc) {
-		message("which verb? conns, watch, top, dns, names, status, record, probe, config, version or help");
+		message("which verb? conns, watch, top, dns, names, status, record, probe, config, completion, version "
+			"or help");
 		return EXIT_USAGE;
 	}
 	verb = find(argv[leading]);

@@ -34,7 +34,8 @@ struct watch_options {
 static const struct option_spec options[] = {
 	{"json", 0, OPTION_FLAG, AT(json), .help = "JSON Lines, one connection (or row) per line"},
 	{"topic", 0, OPTION_TEXT, AT(topic), .value = "T",
-	 .help = "conn.v1 (default), dns.v1, names.v1 or meta.v1"},
+	 .help = "conn.v1 (default), dns.v1, names.v1 or meta.v1",
+	 .choices = "conn.v1 dns.v1 names.v1 meta.v1"},
 	{"count", 0, OPTION_NUMBER, AT(count), 1, UINT32_MAX, "N", "end after N lines"},
 	{"timeout", 0, OPTION_SECONDS, AT(timeout), 1, 1000000000, "S",
 	 "end after S seconds; with --count it is a failure if fewer came"},

@@ -40,6 +40,7 @@ struct option_spec {
 	uint64_t max;
 	const char *value; /* the value's name in the help */
 	const char *help;
+	const char *choices; /* words that the value may be, for a shell to complete; or NULL */
 };
 
 #define OPTIONS_END                       \
