@@ -177,6 +177,26 @@ void histogram_merge(struct histogram *to, const struct histogram *from)
 	}
 }
 
+bool histogram_is_valid(const struct histogram *histogram)
+{
+	static const struct histogram empty;
+	const int last = histogram->offset + histogram->used - 1;
+
+	if (histogram->count == 0)
+		return memcmp(histogram, &empty, sizeof(empty)) == 0;
+	if (histogram->min > histogram->max || histogram->used > HISTOGRAM_BUCKETS)
+		return false;
+	for (unsigned i = histogram->used; i < HISTOGRAM_BUCKETS; i++) {
+		if (histogram->bucket[i] != 0)
+			return false;
+	}
+	if (histogram->used == 0)
+		return histogram->offset == 0 && histogram->scale == 0;
+	return histogram->scale >= HISTOGRAM_SCALE_MIN && histogram->scale <= HISTOGRAM_SCALE_MAX &&
+	       histogram->offset >= -1 &&
+	       last < (64 * DIVISION) >> (HISTOGRAM_SCALE_MAX - histogram->scale);
+}
+
 void histogram_reset(struct histogram *histogram)
 {
 	memset(histogram, 0, sizeof(*histogram));

@@ -15,6 +15,7 @@
 #ifndef SOCKWARDEN_COMMON_HISTOGRAM_H
 #define SOCKWARDEN_COMMON_HISTOGRAM_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define HISTOGRAM_BUCKETS 22
@@ -47,6 +48,12 @@ void histogram_add(struct histogram *histogram, uint64_t value);
  * next that does: as if they had been added one by one. from is not to.
  */
 void histogram_merge(struct histogram *to, const struct histogram *from);
+
+/*
+ * Whether one that comes from outside can be worked with: scale, buckets and what is not used of them are
+ * such as adding values makes them. Whether its numbers go together is not looked at.
+ */
+bool histogram_is_valid(const struct histogram *histogram);
 
 /* Makes it empty. */
 void histogram_reset(struct histogram *histogram);

@@ -96,4 +96,25 @@ static inline void index_pool_give(struct index_pool *pool, struct index_link *l
 	pool->used--;
 }
 
+/* The free index that would be taken after another one (INDEX_NONE: first), or INDEX_NONE. */
+static inline uint32_t index_pool_next_free(const struct index_pool *pool,
+					    const struct index_link *links, uint32_t after)
+{
+	return after == INDEX_NONE ? pool->free : links[after].newer;
+}
+
+/*
+ * Makes the chain of free indices anew, in the order in which they are to be taken: index comes behind
+ * last, which was put before it (INDEX_NONE: it is the first).
+ */
+static inline void index_pool_put_free(struct index_pool *pool, struct index_link *links,
+				       uint32_t last, uint32_t index)
+{
+	links[index].newer = INDEX_NONE;
+	if (last == INDEX_NONE)
+		pool->free = index;
+	else
+		links[last].newer = index;
+}
+
 #endif

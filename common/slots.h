@@ -65,4 +65,19 @@ static inline uint32_t slots_next(const struct slots *slots, uint32_t tag, uint3
 	}
 }
 
+/*
+ * Whatever was added, in no order that means anything: the next index from slot *at on, 0 at first, which
+ * is moved behind it; SLOTS_NONE: no more.
+ */
+static inline uint32_t slots_walk(const struct slots *slots, uint32_t *at)
+{
+	while (*at < 1U << slots->bits) {
+		const struct slot slot = slots->slot[(*at)++];
+
+		if (slot.entry != 0)
+			return slot.entry - 1;
+	}
+	return SLOTS_NONE;
+}
+
 #endif

@@ -52,7 +52,7 @@ size_t memory_bound(struct memory_row rows[static MEMORY_ROWS_MAX], const struct
 		{"DNS: names, statistics, queries", "dns.max_names, .max_stats, .max_in_flight",
 		 dns_bytes(&dns)},
 		{"a recording, while there is one", "state.max_connections",
-		 recorder_bytes(config->state_max_connections, translations)},
+		 recorder_bytes(config->state_max_connections, translations, &dns)},
 		{"messages that wait for subscribers", "publish.queue",
 		 bus_events_bytes(config->publish_queue, EVENT_BYTES_MAX)},
 		{"requests and answers", "", bus_queries_bytes(QUERY_LONGEST_BYTES)},

@@ -13,9 +13,9 @@ int recording_init(struct recording *recording, struct engine *engine, const str
 {
 	recording->engine = engine;
 	recording->config = config;
-	return recorder_init(&recording->recorder,
-			     recorder_bytes(config->state_max_connections,
-					    engine->settings.nat_max_entries));
+	return recorder_init(&recording->recorder, recorder_bytes(config->state_max_connections,
+								  engine->settings.nat_max_entries,
+								  &engine->settings.dns));
 }
 
 void recording_fini(struct recording *recording)
@@ -35,6 +35,11 @@ int recording_begin(struct recording *recording, uint64_t now_ns, uint32_t *id)
 
 	if (result < 0)
 		return result;
+	/*
+	 * The tape begins with the last tick. What packets have brought since may be due by that
+	 * already: it is worked off in a replay, so it is here, too.
+	 */
+	dns_tick(&engine->dns, events->now_ns);
 	engine_flush(engine, now_ns, true);
 	json_init(&json, text, sizeof(text));
 	config_write(&json, recording->config);

@@ -7,9 +7,6 @@
 #include <netinet/in.h>
 #include <string.h>
 
-/* What reassembly may take: 250 messages that are waited for, 4,000 connections. */
-#define STREAM_BYTES (4ULL << 20)
-
 /* Where a message came from, turned so that the client is who asks. */
 struct side {
 	const uint8_t *client_ip;
@@ -45,7 +42,7 @@ int dns_init(struct dns *dns, const struct dns_settings *settings, const char *s
 	if (!settings->enabled)
 		return 0;
 	duplicates_init(&dns->duplicates, secret);
-	result = dns_stream_init(&dns->stream, STREAM_BYTES, secret);
+	result = dns_stream_init(&dns->stream, DNS_STREAM_BYTES, secret);
 	if (result == 0)
 		result = dns_in_flight_init(&dns->in_flight, settings->max_in_flight,
 					    settings->timeout_ns, secret);
@@ -68,7 +65,7 @@ uint64_t dns_bytes(const struct dns_settings *settings)
 {
 	if (!settings->enabled)
 		return 0;
-	return STREAM_BYTES + dns_in_flight_bytes(settings->max_in_flight) +
+	return DNS_STREAM_BYTES + dns_in_flight_bytes(settings->max_in_flight) +
 	       dns_stats_bytes(settings->stats.max_rows) +
 	       names_bytes(settings->names.max_addresses);
 }

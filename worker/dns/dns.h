@@ -25,6 +25,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* What reassembly may take: 250 messages that are waited for, 4,000 connections. */
+#define DNS_STREAM_BYTES (4ULL << 20)
+
 struct dns_settings {
 	bool enabled;
 	bool local; /* statistics of servers on loopback addresses, too */

@@ -57,3 +57,13 @@ bool duplicates_find(struct duplicates *duplicates, const struct dns_frame *fram
 		*place = (struct duplicates_place){hash, at_ns, interface};
 	return is_same;
 }
+
+bool duplicates_put(struct duplicates *duplicates, const struct duplicates_place *place)
+{
+	struct duplicates_place *at = &duplicates->places[place->hash % DUPLICATES_PLACES];
+
+	if (place->hash == 0 || at->hash != 0)
+		return false;
+	*at = *place;
+	return true;
+}

@@ -25,6 +25,7 @@
 /* A packet crosses a host's devices within some ten us, unless something is very busy. */
 #define DUPLICATES_NS 5000000
 
+/* hash is 0 as long as it was not used. */
 struct duplicates_place {
 	uint64_t hash;
 	uint64_t at_ns;
@@ -42,5 +43,8 @@ void duplicates_init(struct duplicates *duplicates, const char *secret);
 /* Whether this packet, seen at at_ns (CLOCK_MONOTONIC), is one that was; it is remembered. */
 bool duplicates_find(struct duplicates *duplicates, const struct dns_frame *frame,
 		     uint32_t interface, uint64_t at_ns);
+
+/* Puts back what is remembered of a packet: a place whose hash is not 0. False if another has it. */
+bool duplicates_put(struct duplicates *duplicates, const struct duplicates_place *place);
 
 #endif

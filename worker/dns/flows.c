@@ -118,9 +118,9 @@ uint32_t dns_flows_surplus(const struct dns_flows *flows)
 	return flows->ended.oldest != INDEX_NONE ? flows->ended.oldest : flows->live.oldest;
 }
 
-uint32_t dns_flows_add(struct dns_flows *flows, const struct dns_ends *ends, uint64_t now_ns)
+void dns_flows_put(struct dns_flows *flows, uint32_t index, const struct dns_ends *ends,
+		   uint64_t now_ns)
 {
-	const uint32_t index = index_pool_take(&flows->flow_pool, flows->flow_links);
 	struct dns_flow *flow = &flows->flow[index];
 
 	*flow = (struct dns_flow){
@@ -133,6 +133,13 @@ uint32_t dns_flows_add(struct dns_flows *flows, const struct dns_ends *ends, uin
 	};
 	slots_add(&flows->slots, flow->tag, index);
 	index_list_push(&flows->live, flows->flow_links, index);
+}
+
+uint32_t dns_flows_add(struct dns_flows *flows, const struct dns_ends *ends, uint64_t now_ns)
+{
+	const uint32_t index = index_pool_take(&flows->flow_pool, flows->flow_links);
+
+	dns_flows_put(flows, index, ends, now_ns);
 	return index;
 }
 

@@ -101,6 +101,10 @@ uint32_t dns_flows_surplus(const struct dns_flows *flows);
 /* A new flow, living, without blocks, that is searching; the table has none with these ends and room. */
 uint32_t dns_flows_add(struct dns_flows *flows, const struct dns_ends *ends, uint64_t now_ns);
 
+/* The same at a place that the pool counts as in use, and where there is no flow. */
+void dns_flows_put(struct dns_flows *flows, uint32_t index, const struct dns_ends *ends,
+		   uint64_t now_ns);
+
 /* Takes out a flow without blocks. */
 void dns_flows_remove(struct dns_flows *flows, uint32_t index);
 

@@ -4,7 +4,6 @@
 #include "common/lazy_memory.h"
 
 #include <errno.h>
-#include <stdbool.h>
 #include <string.h>
 
 uint64_t dns_in_flight_bytes(uint32_t capacity)
@@ -147,4 +146,20 @@ const struct dns_query *dns_in_flight_expire(struct dns_in_flight *table, uint64
 	remove_entry(table, oldest);
 	table->counts.timeouts++;
 	return &table->entries[oldest].query;
+}
+
+uint32_t dns_in_flight_next(const struct dns_in_flight *table, uint32_t after)
+{
+	return after == INDEX_NONE ? table->list.oldest : table->links[after].newer;
+}
+
+bool dns_in_flight_put(struct dns_in_flight *table, const struct dns_query *query,
+		       uint64_t first_ns)
+{
+	const uint32_t tag = tag_of(table, query);
+
+	if (index_pool_is_full(&table->pool) || find(table, query, tag) != SLOTS_NONE)
+		return false;
+	add_entry(table, query, tag, first_ns);
+	return true;
 }

@@ -21,6 +21,7 @@
 #include "common/slots.h"
 #include "worker/dns/query.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define DNS_IN_FLIGHT_CAPACITY_MAX (1U << 22)
@@ -92,5 +93,15 @@ enum dns_in_flight_answer dns_in_flight_answer(struct dns_in_flight *table,
  * there is none (any more).
  */
 const struct dns_query *dns_in_flight_expire(struct dns_in_flight *table, uint64_t now_ns);
+
+/*
+ * Goes over all queries in an order that dns_in_flight_put() takes them back in: after is the index given
+ * last, or INDEX_NONE; returns the next one, or INDEX_NONE.
+ */
+uint32_t dns_in_flight_next(const struct dns_in_flight *table, uint32_t after);
+
+/* Puts back a query that was first seen at first_ns. False: it is there already, or there is no room. */
+bool dns_in_flight_put(struct dns_in_flight *table, const struct dns_query *query,
+		       uint64_t first_ns);
 
 #endif

@@ -182,3 +182,14 @@ size_t dns_name_text(const struct dns_name *name, char text[DNS_NAME_TEXT_BYTES]
 	text[length] = '\0';
 	return length;
 }
+
+bool dns_name_is_plain(const uint8_t *bytes, size_t length)
+{
+	enum dns_name_fault fault;
+	struct dns_name name;
+
+	/* A pointer would not stand in the name that it leads to. */
+	return length <= DNS_NAME_BYTES_MAX &&
+	       dns_name_read(bytes, length, 0, &name, &fault) == length && length > 0 &&
+	       name.length == length && memcmp(name.wire, bytes, length) == 0;
+}

@@ -52,6 +52,12 @@ static inline bool dns_name_equals(const struct dns_name *left, const struct dns
 }
 
 /*
+ * Whether bytes are a name as dns_name_read() gives it: labels, the empty one at the end and nothing
+ * behind it, 1..255 bytes, letters in lower case.
+ */
+bool dns_name_is_plain(const uint8_t *bytes, size_t length);
+
+/*
  * Writes it as text, NUL-terminated: labels with points between, none at the end; the root is ".". A
  * point or backslash within a label has a backslash before it, and a byte that is not a printable
  * character of ASCII is \DDD (RFC 4343 2.1). Returns the length. The name came from dns_name_read().

@@ -2,7 +2,7 @@
 #include "worker/dns/names.h"
 
 #include "common/lazy_memory.h"
-#include "proto/record.h"
+#include "worker/dns/names_table.h"
 
 #include <errno.h>
 #include <string.h>
@@ -12,34 +12,20 @@
 #define LOOKED_AT_PER_S 4096
 /* Superseded names in use that are passed over before another way to make room is taken. */
 #define PASSED_OVER_MAX 64
-/* A cursor's place for the address's newest name. */
-#define AT_NEWEST (INDEX_NONE - 1)
-
-static uint32_t others_for(uint32_t max_addresses)
-{
-	return NAMES_OTHERS_PER_ADDRESS * max_addresses;
-}
-
-/* Answers give several addresses for a name, and most names are one block. */
-static uint32_t blocks_for(uint32_t max_addresses)
-{
-	return max_addresses + max_addresses / 2 + NAME_POOL_BLOCKS_PER_NAME;
-}
-
 uint64_t names_bytes(uint32_t max_addresses)
 {
-	const uint64_t others = others_for(max_addresses);
+	const uint64_t others = names_others_for(max_addresses);
 
 	return (sizeof(struct names_entry) + sizeof(struct index_link)) * (uint64_t)max_addresses +
 	       (sizeof(struct names_other) + 2 * sizeof(struct index_link)) * others +
 	       slots_bytes(max_addresses) + slots_bytes((uint32_t)others) +
-	       name_pool_bytes(blocks_for(max_addresses));
+	       name_pool_bytes(names_blocks_for(max_addresses));
 }
 
 static int reserve(struct names *names)
 {
 	const uint32_t addresses = names->settings.max_addresses;
-	const uint32_t others = others_for(addresses);
+	const uint32_t others = names_others_for(addresses);
 
 	names->entries = lazy_memory_reserve(sizeof(*names->entries) * addresses);
 	names->links = lazy_memory_reserve(sizeof(*names->links) * addresses);
@@ -50,7 +36,7 @@ static int reserve(struct names *names)
 	    !names->age_links || slots_init(&names->slots, addresses) < 0 ||
 	    slots_init(&names->other_slots, others) < 0)
 		return -ENOMEM;
-	return name_pool_init(&names->pool, blocks_for(addresses), &names->key);
+	return name_pool_init(&names->pool, names_blocks_for(addresses), &names->key);
 }
 
 int names_init(struct names *names, const struct names_settings *settings, const char *secret)
@@ -62,7 +48,7 @@ int names_init(struct names *names, const struct names_settings *settings, const
 	names->settings = *settings;
 	names->key = hash_key_of(secret);
 	names->entry_pool = index_pool_of(settings->max_addresses);
-	names->other_pool = index_pool_of(others_for(settings->max_addresses));
+	names->other_pool = index_pool_of(names_others_for(settings->max_addresses));
 	names->idle = index_list_empty();
 	names->in_use = index_list_empty();
 	names->superseded = index_list_empty();
@@ -77,7 +63,7 @@ int names_init(struct names *names, const struct names_settings *settings, const
 void names_fini(struct names *names)
 {
 	const size_t addresses = names->settings.max_addresses;
-	const size_t others = others_for(names->settings.max_addresses);
+	const size_t others = names_others_for(names->settings.max_addresses);
 
 	lazy_memory_release(names->entries, sizeof(*names->entries) * addresses);
 	lazy_memory_release(names->links, sizeof(*names->links) * addresses);
@@ -90,58 +76,10 @@ void names_fini(struct names *names)
 	memset(names, 0, sizeof(*names));
 }
 
-/* An address as it is looked for. */
-struct key {
-	uint8_t ip[16];
-	uint8_t family;
-};
-
-static struct key key_of(uint8_t family, const uint8_t *ip)
-{
-	static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
-	struct key key = {.family = family};
-
-	if (family == RECORD_FAMILY_IPV6 && memcmp(ip, mapped, sizeof(mapped)) == 0) {
-		key.family = RECORD_FAMILY_IPV4;
-		memcpy(key.ip, ip + sizeof(mapped), 4);
-	} else {
-		memcpy(key.ip, ip, sizeof(key.ip));
-	}
-	return key;
-}
-
-static uint32_t tag_of(const struct names *names, const struct key *key)
-{
-	uint64_t words[2];
-
-	memcpy(words, key->ip, sizeof(words));
-	return (uint32_t)(hash_words(&names->key, words[0], words[1], key->family) >> 32);
-}
-
-static uint32_t find(const struct names *names, const struct key *key, uint32_t tag)
-{
-	uint32_t at = slots_home(&names->slots, tag), index;
-
-	while ((index = slots_next(&names->slots, tag, &at)) != SLOTS_NONE) {
-		const struct names_entry *entry = &names->entries[index];
-
-		if (entry->family == key->family &&
-		    memcmp(entry->ip, key->ip, sizeof(key->ip)) == 0)
-			break;
-	}
-	return index;
-}
-
-/* Whether something that was used in an interval is still needed. */
-static bool is_needed(const struct names *names, uint32_t used)
-{
-	return used != 0 && names->interval - used <= 1;
-}
-
 static bool has_expired(const struct names *names, const struct names_name *name)
 {
 	return names->now_s > (uint64_t)name->deadline_s + names->settings.keep_s &&
-	       !is_needed(names, name->used);
+	       !names_is_needed(names, name->used);
 }
 
 /* Makes an address the youngest of a list. */
@@ -159,35 +97,13 @@ static void touch(struct names *names, uint32_t index, bool used)
 	index_list_push(to, names->links, index);
 }
 
-static uint32_t other_tag(const struct names *names, uint32_t address, uint32_t name)
-{
-	return (uint32_t)(hash_words(&names->key, address, name, 0) >> 32);
-}
-
-/* Where an address has a name: AT_NEWEST, one of the others, or INDEX_NONE. */
-static uint32_t place_of(const struct names *names, uint32_t address, uint32_t name)
-{
-	uint32_t tag, at, other;
-
-	if (names->entries[address].newest.name == name)
-		return AT_NEWEST;
-	tag = other_tag(names, address, name);
-	at = slots_home(&names->other_slots, tag);
-	while ((other = slots_next(&names->other_slots, tag, &at)) != SLOTS_NONE) {
-		if (names->others[other].address == address &&
-		    names->others[other].name.name == name)
-			break;
-	}
-	return other;
-}
-
 /* Makes a name the newest of the others; there is a place. */
 static void put_other(struct names *names, uint32_t address, const struct names_name *name)
 {
 	const uint32_t other = index_pool_take(&names->other_pool, names->other_links);
 
 	names->others[other] = (struct names_other){.name = *name, .address = address};
-	slots_add(&names->other_slots, other_tag(names, address, name->name), other);
+	slots_add(&names->other_slots, names_other_tag(names, address, name->name), other);
 	index_list_push(&names->entries[address].others, names->other_links, other);
 	index_list_push(&names->superseded, names->age_links, other);
 }
@@ -197,7 +113,8 @@ static struct names_name take_other(struct names *names, uint32_t other)
 {
 	const struct names_other taken = names->others[other];
 
-	slots_remove(&names->other_slots, other_tag(names, taken.address, taken.name.name), other);
+	slots_remove(&names->other_slots, names_other_tag(names, taken.address, taken.name.name),
+		     other);
 	index_list_remove(&names->entries[taken.address].others, names->other_links, other);
 	index_list_remove(&names->superseded, names->age_links, other);
 	names->others[other].address = INDEX_NONE;
@@ -261,7 +178,7 @@ static bool evict_oldest(struct names *names, uint32_t except)
 	uint32_t used = oldest_but(names, &names->in_use, except);
 
 	/* Who was used later stands behind: if the first is needed all are. */
-	if (used != INDEX_NONE && is_needed(names, names->entries[used].used))
+	if (used != INDEX_NONE && names_is_needed(names, names->entries[used].used))
 		used = INDEX_NONE;
 	if (idle == INDEX_NONE && used == INDEX_NONE)
 		return false;
@@ -281,7 +198,7 @@ static bool drop_superseded(struct names *names)
 
 		if (oldest == INDEX_NONE)
 			return false;
-		if (!is_needed(names, names->others[oldest].name.used)) {
+		if (!names_is_needed(names, names->others[oldest].name.used)) {
 			remove_other(names, oldest);
 			names->counts.dropped++;
 			return true;
@@ -336,7 +253,7 @@ static enum names_added refuse(struct names *names)
 	return NAMES_REFUSED;
 }
 
-static enum names_added add_address(struct names *names, const struct key *key, uint32_t tag,
+static enum names_added add_address(struct names *names, const struct names_key *key, uint32_t tag,
 				    const struct names_name *name)
 {
 	struct names_entry *entry;
@@ -384,7 +301,7 @@ static void renew(struct names *names, uint32_t index, uint32_t place, uint32_t 
 {
 	struct names_entry *entry = &names->entries[index];
 
-	if (place != AT_NEWEST) {
+	if (place != NAMES_AT_NEWEST) {
 		const struct names_name again = take_other(names, place);
 
 		put_other(names, index, &entry->newest);
@@ -403,10 +320,10 @@ static enum names_added add_to(struct names *names, uint32_t index, const uint8_
 	};
 	uint32_t place = INDEX_NONE;
 
-	if (!is_needed(names, names->entries[index].used))
+	if (!names_is_needed(names, names->entries[index].used))
 		touch(names, index, false);
 	if (name.name != NAME_POOL_NONE)
-		place = place_of(names, index, name.name);
+		place = names_place_of(names, index, name.name);
 	if (place != INDEX_NONE) {
 		renew(names, index, place, deadline_s);
 		return NAMES_KNOWN;
@@ -430,9 +347,9 @@ static uint32_t deadline_of(uint32_t ttl_s, uint64_t now_ns)
 enum names_added names_add(struct names *names, uint8_t family, const uint8_t ip[static 16],
 			   const uint8_t *name, uint8_t length, uint32_t ttl_s, uint64_t now_ns)
 {
-	const struct key key = key_of(family, ip);
-	const uint32_t tag = tag_of(names, &key);
-	const uint32_t index = find(names, &key, tag);
+	const struct names_key key = names_key_of(family, ip);
+	const uint32_t tag = names_key_tag(names, &key);
+	const uint32_t index = names_index_of(names, &key, tag);
 	const uint32_t deadline_s = deadline_of(ttl_s, now_ns);
 	uint8_t text[NAME_POOL_NAME_BYTES];
 	struct names_name fresh = {.deadline_s = deadline_s};
@@ -450,13 +367,14 @@ enum names_added names_add(struct names *names, uint8_t family, const uint8_t ip
 
 static struct names_name *name_at(const struct names *names, uint32_t address, uint32_t place)
 {
-	return place == AT_NEWEST ? &names->entries[address].newest : &names->others[place].name;
+	return place == NAMES_AT_NEWEST ? &names->entries[address].newest
+					: &names->others[place].name;
 }
 
 static uint32_t place_behind(const struct names *names, uint32_t address, uint32_t place)
 {
-	return place == AT_NEWEST ? names->entries[address].others.newest
-				  : names->other_links[place].older;
+	return place == NAMES_AT_NEWEST ? names->entries[address].others.newest
+					: names->other_links[place].older;
 }
 
 /* The first name, from a place on, that was alive at the cursor's time. */
@@ -472,16 +390,16 @@ static uint32_t alive_from(const struct names *names, const struct names_cursor 
 bool names_find(struct names *names, uint8_t family, const uint8_t ip[static 16], uint64_t at_ns,
 		struct names_cursor *cursor)
 {
-	const struct key key = key_of(family, ip);
+	const struct names_key key = names_key_of(family, ip);
 
 	names->counts.lookups++;
 	cursor->at_s = at_ns / NS_PER_S;
 	cursor->current = INDEX_NONE;
 	cursor->next = INDEX_NONE;
-	cursor->address = find(names, &key, tag_of(names, &key));
+	cursor->address = names_index_of(names, &key, names_key_tag(names, &key));
 	if (cursor->address == SLOTS_NONE)
 		return false;
-	cursor->next = alive_from(names, cursor, AT_NEWEST);
+	cursor->next = alive_from(names, cursor, NAMES_AT_NEWEST);
 	if (cursor->next == INDEX_NONE)
 		return false;
 	names->counts.hits++;

@@ -10,8 +10,13 @@
 #ifndef SOCKWARDEN_WORKER_DNS_QUERY_H
 #define SOCKWARDEN_WORKER_DNS_QUERY_H
 
+#include "proto/record.h"
+
+#include <netinet/in.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define DNS_QUERY_NAME_BYTES 255 /* RFC 1035 2.3.4 */
 
@@ -33,6 +38,19 @@ _Static_assert(offsetof(struct dns_query, name) == 43, "no padding");
 static inline size_t dns_query_bytes(const struct dns_query *query)
 {
 	return offsetof(struct dns_query, name) + query->name_length;
+}
+
+/* Whether there is such a family, protocol, and addresses of it. */
+static inline bool dns_query_is_about(uint8_t family, uint8_t protocol, const uint8_t client_ip[16],
+				      const uint8_t server_ip[16])
+{
+	static const uint8_t zero[12];
+
+	if (protocol != IPPROTO_UDP && protocol != IPPROTO_TCP)
+		return false;
+	return family == RECORD_FAMILY_IPV6 ||
+	       (family == RECORD_FAMILY_IPV4 && memcmp(client_ip + 4, zero, sizeof(zero)) == 0 &&
+		memcmp(server_ip + 4, zero, sizeof(zero)) == 0);
 }
 
 #endif

@@ -131,17 +131,19 @@ static uint32_t add_row(struct dns_stats *stats, const struct dns_stats_key *key
 	return index;
 }
 
-static uint32_t find_row(const struct dns_stats *stats, const struct dns_stats_key *key,
-			 uint32_t tag)
+uint32_t dns_stats_find(const struct dns_stats *stats, const struct dns_stats_key *key,
+			uint32_t *tag)
 {
 	const size_t bytes = dns_stats_key_bytes(key);
-	uint32_t at = slots_home(&stats->slots, tag), index;
+	uint32_t at, index;
 
-	while ((index = slots_next(&stats->slots, tag, &at)) != SLOTS_NONE) {
+	*tag = (uint32_t)(hash_bytes(&stats->key, key, bytes) >> 32);
+	at = slots_home(&stats->slots, *tag);
+	while ((index = slots_next(&stats->slots, *tag, &at)) != SLOTS_NONE) {
 		if (memcmp(&stats->rows[index].key, key, bytes) == 0)
-			break;
+			return index;
 	}
-	return index;
+	return DNS_STATS_NONE;
 }
 
 static void set_key(struct dns_stats_key *key, const struct dns_query *query, bool domains)
@@ -163,9 +165,8 @@ static struct dns_stats_numbers *numbers_of(struct dns_stats *stats, const struc
 	uint32_t tag, row;
 
 	set_key(&key, query, stats->settings.domains);
-	tag = (uint32_t)(hash_bytes(&stats->key, &key, dns_stats_key_bytes(&key)) >> 32);
-	row = find_row(stats, &key, tag);
-	if (row == SLOTS_NONE) {
+	row = dns_stats_find(stats, &key, &tag);
+	if (row == DNS_STATS_NONE) {
 		row = add_row(stats, &key, tag);
 	} else if (row != stats->by_update.newest) {
 		index_list_remove(&stats->by_update, stats->row_links, row);

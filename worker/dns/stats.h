@@ -142,6 +142,10 @@ void dns_stats_publish_told(struct dns_stats *stats);
 uint32_t dns_stats_next(const struct dns_stats *stats, uint32_t row, struct dns_stats_numbers *sum,
 			struct dns_stats_view *view);
 
+/* Where a key's row is, or DNS_STATS_NONE; *tag is its hash's. */
+uint32_t dns_stats_find(const struct dns_stats *stats, const struct dns_stats_key *key,
+			uint32_t *tag);
+
 /* Adds numbers to others, as for a row of several. */
 void dns_stats_merge(struct dns_stats_numbers *to, const struct dns_stats_numbers *from);
 

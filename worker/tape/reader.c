@@ -4,6 +4,7 @@
 #include "proto/handoff.h"
 #include "worker/conn/totals.h"
 #include "worker/facts.h"
+#include "worker/tape/tape_dns.h"
 
 #include <errno.h>
 #include <string.h>
@@ -24,6 +25,24 @@ static const struct {
 	 sizeof(struct tape_state_closed_id), 1},
 	{TAPE_STATE_LOCAL, sizeof(struct tape_state_local), sizeof(struct tape_state_local), 1},
 	{TAPE_STATE_NAT, sizeof(struct tape_state_nat), sizeof(struct tape_state_nat), 1},
+	{TAPE_STATE_DNS, sizeof(struct tape_state_dns), sizeof(struct tape_state_dns), 1},
+	{TAPE_STATE_DNS_TEXT, TAPE_DNS_TEXT_BYTES, sizeof(struct names_saved_text), 1},
+	{TAPE_STATE_DNS_ADDRESS, sizeof(struct names_saved_address),
+	 sizeof(struct names_saved_address), 1},
+	{TAPE_STATE_DNS_OTHER, sizeof(struct names_saved_other), sizeof(struct names_saved_other),
+	 1},
+	{TAPE_STATE_DNS_ORDER, 2 * sizeof(uint32_t), sizeof(struct tape_state_dns_order),
+	 sizeof(uint32_t)},
+	{TAPE_STATE_DNS_ROW, TAPE_DNS_ROW_BYTES, sizeof(struct dns_stats_saved_row), 1},
+	{TAPE_STATE_DNS_CHANGE, sizeof(struct dns_stats_saved_change),
+	 sizeof(struct dns_stats_saved_change), 1},
+	{TAPE_STATE_DNS_QUERY, TAPE_DNS_QUERY_BYTES, sizeof(struct tape_state_dns_query), 1},
+	{TAPE_STATE_DNS_NEWS, TAPE_DNS_NEWS_BYTES, sizeof(struct tape_state_dns_news), 1},
+	{TAPE_STATE_DNS_FLOW, sizeof(struct dns_stream_saved_flow),
+	 sizeof(struct dns_stream_saved_flow), 1},
+	{TAPE_STATE_DNS_BLOCK, TAPE_DNS_BLOCK_BYTES, sizeof(struct dns_stream_saved_block), 1},
+	{TAPE_STATE_DNS_SEEN, sizeof(struct tape_state_dns_seen),
+	 sizeof(struct tape_state_dns_seen), 1},
 	{TAPE_TICK, sizeof(struct tape_tick), sizeof(struct tape_tick), 1},
 	{TAPE_CLOSE, sizeof(struct conn_record), sizeof(struct conn_record), 1},
 	{TAPE_PASS_BEGIN, sizeof(struct tape_pass_begin), sizeof(struct tape_pass_begin), 1},

@@ -28,10 +28,11 @@ static void put(void *ctx, const void *bytes, size_t length)
 	recorder->written += length;
 }
 
-size_t recorder_bytes(uint32_t max_connections, uint32_t nat_max_entries)
+size_t recorder_bytes(uint32_t max_connections, uint32_t nat_max_entries,
+		      const struct dns_settings *dns)
 {
 	return RECORDER_ROOM_BYTES + TAPE_PAYLOAD_BYTES_MAX +
-	       tape_state_bytes_max(max_connections, nat_max_entries);
+	       tape_state_bytes_max(max_connections, nat_max_entries, dns);
 }
 
 int recorder_init(struct recorder *recorder, size_t capacity)

@@ -8,6 +8,7 @@
 #ifndef SOCKWARDEN_WORKER_TAPE_RECORDER_H
 #define SOCKWARDEN_WORKER_TAPE_RECORDER_H
 
+#include "worker/dns/dns.h"
 #include "worker/tape/writer.h"
 
 #include <stdbool.h>
@@ -37,8 +38,9 @@ struct recorder {
 int recorder_init(struct recorder *recorder, size_t capacity);
 void recorder_fini(struct recorder *recorder);
 
-/* The bytes that tables of so many connections and translations need. */
-size_t recorder_bytes(uint32_t max_connections, uint32_t nat_max_entries);
+/* The bytes that tables of so many connections and translations, and those of DNS, need. */
+size_t recorder_bytes(uint32_t max_connections, uint32_t nat_max_entries,
+		      const struct dns_settings *dns);
 
 /*
  * Begins a recording: what recorder->writer is told from here on is kept. Returns 0, or -EBUSY if

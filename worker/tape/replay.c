@@ -308,7 +308,7 @@ static int take(struct replay *replay, const struct tape_entry *entry)
 		return take_config(replay, entry);
 	if (!replay->has_engine)
 		return tape_reader_reject(&replay->reader, "the configuration does not come first");
-	if (entry->type >= TAPE_STATE && entry->type < TAPE_TICK)
+	if (tape_type_is_state(entry->type))
 		return take_state(replay, entry);
 	if (!replay->has_inputs) {
 		replay->has_inputs = true;

@@ -163,9 +163,11 @@ void tape_state_save(struct tape_writer *writer, const struct engine *engine)
 	save_closed_ids(writer, &engine->closed_ids);
 	save_locals(writer, &engine->local_addresses);
 	save_nat(writer, &engine->nat);
+	tape_state_dns_save(writer, engine);
 }
 
-uint64_t tape_state_bytes_max(uint32_t max_connections, uint32_t nat_max_entries)
+uint64_t tape_state_bytes_max(uint32_t max_connections, uint32_t nat_max_entries,
+			      const struct dns_settings *dns)
 {
 	const uint64_t head = sizeof(struct tape_entry_head);
 	const uint64_t cgroups = (uint64_t)CGROUPS_SETS * CGROUPS_WAYS;
@@ -178,12 +180,14 @@ uint64_t tape_state_bytes_max(uint32_t max_connections, uint32_t nat_max_entries
 	       cgroups * (head + sizeof(struct tape_state_cgroup)) +
 	       closed_ids * (head + sizeof(struct tape_state_closed_id)) +
 	       locals * (head + sizeof(struct tape_state_local)) +
-	       nat_max_entries * (head + sizeof(struct tape_state_nat));
+	       nat_max_entries * (head + sizeof(struct tape_state_nat)) +
+	       tape_state_dns_bytes_max(dns);
 }
 
 void tape_state_loader_init(struct tape_state_loader *loader, struct engine *engine)
 {
 	*loader = (struct tape_state_loader){.engine = engine, .last_free = CONN_TABLE_NONE};
+	tape_state_dns_loader_init(&loader->dns, engine);
 }
 
 static const char *load_head(struct tape_state_loader *loader, const uint8_t *payload)
@@ -351,6 +355,8 @@ const char *tape_state_load(struct tape_state_loader *loader, const struct tape_
 		return load_head(loader, entry->payload);
 	if (!loader->begun)
 		return "a part of the state comes before its beginning";
+	if (tape_type_is_dns(entry->type))
+		return tape_state_dns_load(&loader->dns, entry);
 	switch (entry->type) {
 	case TAPE_STATE_CONN:
 		return load_conn(loader, entry->payload);
@@ -369,9 +375,9 @@ const char *tape_state_load(struct tape_state_loader *loader, const struct tape_
 	}
 }
 
-const char *tape_state_loaded(const struct tape_state_loader *loader)
+const char *tape_state_loaded(struct tape_state_loader *loader)
 {
 	if (loader->begun && loader->placed != loader->high)
 		return "places are missing in the state";
-	return NULL;
+	return tape_state_dns_loaded(&loader->dns);
 }

@@ -8,8 +8,8 @@
  * be of the same RECORD_ABI.
  *
  *   TAPE_CONFIG                          once, first: the configuration that matters for what is published
- *   TAPE_STATE, TAPE_STATE_CONN/_FREE/... ...  what the engine had in it at the start; without
- *                                        these it was new
+ *   TAPE_STATE, TAPE_STATE_CONN/_FREE/..., TAPE_STATE_DNS/...  what the engine had in it at the
+ *                                        start; without these it was new
  *   the engine's inputs, in the order in which they came, each named as the function of
  *   worker/engine.h that takes it
  *   TAPE_END
@@ -23,10 +23,11 @@
 #include "proto/record.h"
 #include "worker/nat/message.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #define TAPE_MAGIC "SWTAPE\r\n" /* 8 bytes; a transfer that changes line ends shows */
-#define TAPE_VERSION 2
+#define TAPE_VERSION 3
 #define TAPE_BYTE_ORDER 0x01020304U
 /* No payload is longer. */
 #define TAPE_PAYLOAD_BYTES_MAX (256 * 1024)
@@ -66,8 +67,31 @@ enum tape_type {
 	TAPE_NAT = 28, /* struct nat_event */
 	/* struct packet_record, and its payload: payload_at is 0, length that of the payload. */
 	TAPE_PACKET = 29,
-	TAPE_END = 127, /* struct tape_end */
+	/* What DNS has in it at the start, in this order: worker/tape/tape_dns.h. */
+	TAPE_STATE_DNS = 32,	     /* struct tape_state_dns */
+	TAPE_STATE_DNS_TEXT = 33,    /* struct names_saved_text */
+	TAPE_STATE_DNS_ADDRESS = 34, /* struct names_saved_address */
+	TAPE_STATE_DNS_OTHER = 35,   /* struct names_saved_other, of the address before it */
+	TAPE_STATE_DNS_ORDER = 36,   /* struct tape_state_dns_order */
+	TAPE_STATE_DNS_ROW = 37,     /* struct dns_stats_saved_row */
+	TAPE_STATE_DNS_CHANGE = 38,  /* struct dns_stats_saved_change */
+	TAPE_STATE_DNS_QUERY = 39,   /* struct tape_state_dns_query, by age */
+	TAPE_STATE_DNS_NEWS = 40,    /* struct tape_state_dns_news, by age */
+	TAPE_STATE_DNS_FLOW = 41,    /* struct dns_stream_saved_flow */
+	TAPE_STATE_DNS_BLOCK = 42,   /* struct dns_stream_saved_block */
+	TAPE_STATE_DNS_SEEN = 43,    /* struct tape_state_dns_seen */
+	TAPE_END = 127,		     /* struct tape_end */
 };
+
+static inline bool tape_type_is_dns(unsigned type)
+{
+	return type >= TAPE_STATE_DNS && type <= TAPE_STATE_DNS_SEEN;
+}
+
+static inline bool tape_type_is_state(unsigned type)
+{
+	return (type >= TAPE_STATE && type <= TAPE_STATE_NAT) || tape_type_is_dns(type);
+}
 
 struct tape_header {
 	char magic[8];
