@@ -33,19 +33,22 @@ static uint64_t total(const struct config *config, const struct memory_host *on)
 Test(memory_bound, grows_with_each_key_that_sizes_something)
 {
 	struct config standard;
+	struct dns_settings dns;
 	struct config config;
 
 	config_default(&standard);
+	dns = dns_settings_of(&standard);
 	config = standard;
 	config.state_max_connections += 1000;
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),
-		     conn_table_bytes(66536) - conn_table_bytes(65536) + recorder_bytes(66536, 0) -
-			     recorder_bytes(65536, 0) + 1000 * 16 * sizeof(struct client_told));
+		     conn_table_bytes(66536) - conn_table_bytes(65536) +
+			     recorder_bytes(66536, 0, &dns) - recorder_bytes(65536, 0, &dns) +
+			     1000 * 16 * sizeof(struct client_told));
 	config = standard;
 	config.nat_max_entries += 1000;
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),
-		     nat_table_bytes(132072) - nat_table_bytes(131072) + recorder_bytes(1, 132072) -
-			     recorder_bytes(1, 131072));
+		     nat_table_bytes(132072) - nat_table_bytes(131072) +
+			     recorder_bytes(1, 132072, &dns) - recorder_bytes(1, 131072, &dns));
 	config = standard;
 	config.state_max_closed_buffered += 1000;
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),

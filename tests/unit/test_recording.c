@@ -293,8 +293,9 @@ Test(recording, one_that_nobody_fetches_is_given_up)
 
 Test(recording, one_that_is_not_fetched_as_fast_as_it_grows_is_spoilt_and_counted)
 {
-	const size_t capacity =
-		recorder_bytes(world.config.state_max_connections, world.config.nat_max_entries);
+	const size_t capacity = recorder_bytes(world.config.state_max_connections,
+					       world.config.nat_max_entries,
+					       &world.engine->settings.dns);
 	const struct conn_record record = any_record(true);
 	uint8_t piece[64];
 	uint32_t id;
@@ -347,6 +348,7 @@ Test(recording, the_largest_state_fits)
 		      world.recording.recorder.capacity);
 	cr_expect_geq(world.recording.recorder.written,
 		      tape_state_bytes_max(world.config.state_max_connections,
-					   world.config.nat_max_entries) *
+					   world.config.nat_max_entries,
+					   &world.engine->settings.dns) *
 			      9 / 10);
 }
