@@ -4,8 +4,10 @@
  * build because a tape carries the hash of the records' layout.
  */
 #include "tests/unit/example_conn.h"
+#include "tests/unit/example_dns_world.h"
 #include "tests/unit/example_nat.h"
 #include "tests/unit/example_tape.h"
+#include "worker/tape/state.h"
 
 #include <stdio.h>
 
@@ -99,6 +101,67 @@ static void put_state(struct example_tape *tape)
 	tape_put(&tape->writer, TAPE_STATE_NAT, &nat, sizeof(nat));
 }
 
+static void settle(void *ctx)
+{
+	(void)ctx;
+}
+
+static int send_nowhere(void *ctx, const char *bytes, size_t length)
+{
+	(void)ctx;
+	(void)bytes;
+	(void)length;
+	return 0;
+}
+
+/*
+ * Questions and answers: those of the first steps are in the state at the beginning, if with_state, and
+ * those of the others are inputs. Few, so that a fuzzer comes to all of it.
+ */
+static int put_dns(struct example_tape *tape, bool with_state)
+{
+	static const struct identity identity = {.host = "host", .instance = "00112233aabbccdd"};
+	const struct engine_sink sink = {
+		.settle = settle, .send = send_nowhere, .ask_cgroups = settle};
+	static struct engine engine;
+	static struct metrics metrics;
+	static struct config config;
+	struct example_dns_world world = {
+		.engine = &engine,
+		.now_ns = 1000000000000ULL,
+		.dice = 88172645463325252ULL,
+		.names = 20,
+		.hosts = 6,
+		.clients = 4,
+		.answers = 2,
+	};
+	struct engine_settings settings;
+
+	config_default(&config);
+	config.state_max_connections = 64;
+	config.nat_max_entries = 64;
+	config.dns_max_names = 64;
+	config.dns_max_stats = 64;
+	config.dns_max_in_flight = 64;
+	settings = engine_settings_of(&config);
+	memset(&engine, 0, sizeof(engine));
+	if (engine_init(&engine, &settings, &sink, &identity, &metrics) < 0)
+		return -1;
+	for (unsigned i = 0; with_state && i < 12; i++)
+		example_dns_live(&world, 6);
+	if (with_state)
+		tape_state_save(&tape->writer, &engine);
+	engine.tape = &tape->writer;
+	for (unsigned i = 0; i < 6; i++)
+		example_dns_live(&world, 6);
+	engine_active_begin(&engine);
+	engine_active_step(&engine);
+	engine_flush(&engine, world.now_ns, true);
+	tape_end(&tape->writer);
+	engine_fini(&engine);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	/* Behind the header and the configuration that fuzz_tape writes itself. */
@@ -116,6 +179,12 @@ int main(int argc, char **argv)
 	put_state(&rest);
 	put_inputs(&rest);
 	result |= write_seed(argv[1], "state", 1, &rest);
+	for (unsigned with_state = 0; with_state < 2; with_state++) {
+		rest = (struct example_tape){
+			.writer = {.put = example_tape_take, .ctx = &rest.bytes, .entries = 1}};
+		result |= put_dns(&rest, with_state);
+		result |= write_seed(argv[1], with_state ? "dns_state" : "dns", 1, &rest);
+	}
 	example_tape_begin(&whole, "{\"state\":{\"max_connections\":64,\"max_clients\":1},"
 				   "\"nat\":{\"max_entries\":64}}");
 	put_inputs(&whole);

@@ -33,7 +33,7 @@ static uint64_t total(const struct config *config, const struct memory_host *on)
 Test(memory_bound, grows_with_each_key_that_sizes_something)
 {
 	struct config standard;
-	struct dns_settings dns;
+	struct dns_settings dns, larger;
 	struct config config;
 
 	config_default(&standard);
@@ -44,6 +44,14 @@ Test(memory_bound, grows_with_each_key_that_sizes_something)
 		     conn_table_bytes(66536) - conn_table_bytes(65536) +
 			     recorder_bytes(66536, 0, &dns) - recorder_bytes(65536, 0, &dns) +
 			     1000 * 16 * sizeof(struct client_told));
+	config = standard;
+	config.dns_max_names += 1000;
+	config.dns_max_stats += 1000;
+	larger = dns_settings_of(&config);
+	cr_expect_eq(total(&config, &host) - total(&standard, &host),
+		     dns_bytes(&larger) - dns_bytes(&dns) + recorder_bytes(1, 1, &larger) -
+			     recorder_bytes(1, 1, &dns));
+	cr_expect_gt(recorder_bytes(1, 1, &larger) - recorder_bytes(1, 1, &dns), 1000 * 1000);
 	config = standard;
 	config.nat_max_entries += 1000;
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),
@@ -70,6 +78,9 @@ Test(memory_bound, does_not_overflow_at_the_largest_configuration)
 	config_default(&config);
 	config.state_max_connections = 4194304;
 	config.nat_max_entries = 4194304;
+	config.dns_max_names = 4194304;
+	config.dns_max_stats = 1048576;
+	config.dns_max_in_flight = 1048576;
 	config.publish_queue = 8192;
 	cr_expect_gt(total(&config, &large), 8192ULL * 65536 * 65536);
 	/* Two rings for each CPU. */
