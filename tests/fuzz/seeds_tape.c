@@ -159,7 +159,7 @@ static int put_dns(struct example_tape *tape, bool with_state, uint64_t dice)
 	if (with_state)
 		tape_state_save(&tape->writer, &engine);
 	engine.tape = &tape->writer;
-	ask(&world, with_state ? 1 : 8);
+	ask(&world, with_state ? 1 : 7);
 	engine_active_begin(&engine);
 	engine_active_step(&engine);
 	engine_flush(&engine, world.now_ns, true);
