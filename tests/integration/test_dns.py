@@ -8,6 +8,7 @@ import pytest
 
 from harness import dns_world
 from harness.dns_world import HOST, NOBODY, SERVER, SERVER6
+from harness.recordings import TOPICS, Lines, of_topic, replay, seq_of, start_recording, stop_recording
 from harness.scale import scaled, wait_until
 from harness.sockets import connect, listen
 
@@ -178,3 +179,42 @@ def test_nothing_is_lost_of_many(world):
     wait_until(lambda: gained()["answers"] >= made, 10, f"all answers: {gained()}", 0.2)
     assert gained() == {"queries": made, "retries": 0, "answers": made, "unmatched": 0,
                         "capture_lost": 0}
+
+
+def test_a_replay_gives_the_bytes_that_were_published_of_names_and_statistics(world, tmp_path):
+    """With names, rows and a query without an answer from before, and connections to what has a name."""
+    lines = Lines(world.tracer, tmp_path / "lines")
+    world.dig("www.example.org")
+    listener = listen(world.server, SERVER, 8090)
+    client = connect(world.host, SERVER, 8090)
+    unanswered = world.host.start("dig", "+tries=1", "+timeout=1", f"@{NOBODY}", "before.example.org",
+                                  stdout=subprocess.DEVNULL)
+    tape = tmp_path / "tape"
+    wait_until(lambda: world.tracer.status()["gauges"]["dns.in_flight"] > 0, 5, "a query without an answer")
+    recording = start_recording(world.tracer, tape)
+    for number in range(scaled(200, 20)):
+        world.dig(f"none-{number}.example.org")
+    world.dig("+tcp", "two.example.org")
+    world.dig("alias.example.org")
+    client.close()
+    listener.accept()[0].close()
+    world.tracer.events.wait_closed(
+        lambda c: world.host.is_ours(c) and c["remote"]["port"] == 8090, 1, 5)
+    rounds = len(world.tracer.events.topic("dns.v1"))
+
+    def has_told_twice():
+        world.dig("again.example.org")
+        return len(world.tracer.events.topic("dns.v1")) >= rounds + 2
+    wait_until(has_told_twice, 20, "two rounds")
+    unanswered.wait()
+    stop_recording(recording)
+    replayed = replay(tape)
+    assert replayed.returncode == 0, replayed.stderr
+    for topic in TOPICS:
+        told = of_topic(replayed.stdout.splitlines(keepends=True), topic)
+        assert told, topic
+        numbers = [seq_of(line) for line in told]
+        wait_until(lambda: seq_of((lines.read(topic) or told)[-1]) >= numbers[-1], 10, topic)
+        assert [line for line in lines.read(topic) if numbers[0] <= seq_of(line) <= numbers[-1]] == told
+    lines.stop()
+    assert b'"www.example.org"' in replayed.stdout

@@ -1,63 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A recording of a running worker, replayed, gives the very bytes that the worker published."""
 import json
-import signal
-import subprocess
 
 import pytest
 
 from harness.daemons import WORKER_USER
-from harness.scale import SLOW, binary, program, scaled, wait_until
+from harness.recordings import TOPICS, Lines, of_topic, replay, seq_of, start_recording, stop_recording
+from harness.scale import SLOW, program, scaled, wait_until
 from harness.sockets import run_program, start_program
-
-TOPICS = ("conn.v1 ",)
-
-
-class Lines:
-    """A subscriber whose messages are kept as they are, byte for byte."""
-
-    def __init__(self, tracer, path):
-        self.path = path
-        with open(path, "wb") as output:
-            self.process = subprocess.Popen(
-                [program("subscriber"), f"ipc://{tracer.runtime_dir}/events.sock", *TOPICS],
-                stdin=subprocess.DEVNULL, stdout=output)
-
-    def read(self):
-        return self.path.read_bytes().splitlines(keepends=True)
-
-    def stop(self):
-        self.process.kill()
-        self.process.wait()
-
-
-def seq_of(line):
-    return json.loads(line.partition(b" ")[2])["seq"]
-
-
-def start_recording(tracer, path, *options):
-    """Starts `sockwarden record`, and returns when the worker has begun."""
-    process = subprocess.Popen(
-        [binary("cli/sockwarden"), "record", "--runtime-dir", str(tracer.runtime_dir), str(path),
-         *options], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-        text=True)
-    wait_until(lambda: path.exists() and path.stat().st_size > 0 or process.poll() is not None, 10,
-               "the first bytes of a recording")
-    assert process.poll() is None, process.stderr.read()
-    return process
-
-
-def stop_recording(process):
-    process.send_signal(signal.SIGINT)
-    _, said = process.communicate(timeout=30 * SLOW)
-    assert process.returncode == 0, said
-    return said
-
-
-def replay(path, **options):
-    """What --replay prints, and how it ends."""
-    return subprocess.run([binary("worker/sockwarden-worker"), "--replay", str(path)],
-                          capture_output=True, check=False, timeout=60 * SLOW, **options)
 
 
 def test_a_replay_gives_the_bytes_that_the_worker_published(own_tracer, netns, tmp_path):
@@ -94,7 +44,7 @@ def test_a_replay_gives_the_bytes_that_the_worker_published(own_tracer, netns, t
 
     first = replay(tape)
     assert first.returncode == 0, first.stderr
-    replayed = first.stdout.splitlines(keepends=True)
+    replayed = of_topic(first.stdout.splitlines(keepends=True), TOPICS[0])
     numbers = [seq_of(line) for line in replayed]
     assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
     wait_until(lambda: lines.read() and seq_of(lines.read()[-1]) >= numbers[-1], 10, "the last message")
