@@ -10,7 +10,7 @@
 #include <nng/nng.h>
 #include <nng/protocol/pubsub0/sub.h>
 
-#define REDIAL_MS 50
+#define REDIAL_MS 200
 
 static void check(int result, const char *what)
 {
