@@ -4,6 +4,7 @@ import collections
 import contextlib
 import json
 import subprocess
+import time
 
 import pytest
 
@@ -233,6 +234,7 @@ class Watch:
 
 
 def test_watch_follows_statistics_and_names(world):
+    time.sleep(5)  # two intervals: what was asked before has been published
     watches = [Watch(world, "--topic", topic, "--count", "1", *more, others=i) for i, (topic, *more)
                in enumerate([("dns.v1",), ("dns.v1", "--json"), ("names.v1",), ("names.v1", "--json")])]
     world.dig("alias.example.org")

@@ -3,6 +3,7 @@
 import collections
 import socket
 import struct
+import subprocess
 
 import pytest
 
