@@ -259,6 +259,31 @@ Test(dns_name, pointers_never_go_forward_again)
 	cr_expect_eq(read_at(&(size_t){DNS_NAME_FIRST}), DNS_NAME_POINTER);
 }
 
+Test(dns_name, what_a_pointer_leads_to_has_ended_before)
+{
+	/* A label at 12 that is so long, of which two bytes stand before the name that leads to it. */
+	for (unsigned length = 1; length <= 8; length++) {
+		size_t at;
+
+		begin();
+		example_dns_u8(&message, length);
+		example_dns_u8(&message, 'a');
+		example_dns_u8(&message, length == 1 ? 0 : 'b');
+		at = message.length;
+		example_dns_labels(&message, "c");
+		example_dns_pointer(&message, DNS_NAME_FIRST);
+		for (unsigned i = 0; i < 8; i++)
+			example_dns_u8(&message, 0);
+		cr_expect_eq(read_at(&at), length == 1 ? DNS_NAME_GOOD : DNS_NAME_POINTER, "%u",
+			     length);
+	}
+	/* Half a pointer before it. */
+	begin();
+	example_dns_u8(&message, 0xc0);
+	example_dns_pointer(&message, DNS_NAME_FIRST);
+	cr_expect_eq(read_at(&(size_t){DNS_NAME_FIRST + 1}), DNS_NAME_POINTER);
+}
+
 /* Pointers to pointers, so many. */
 static enum dns_name_fault read_chain(unsigned pointers)
 {

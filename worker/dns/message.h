@@ -62,16 +62,16 @@ struct dns_message {
 };
 
 /* X(symbol, name, what is wrong) */
-#define DNS_REJECTS(X)                                                                        \
-	X(SHORT, "short", "less than a header of 12 bytes")                                   \
-	X(OPCODE, "opcode", "neither a query nor its response")                               \
-	X(QUESTIONS, "questions", "not exactly one question")                                 \
-	X(CLASS, "class", "a question of another class than IN")                              \
-	X(CUT, "cut", "it ends within its question, or without TC within its records")        \
-	X(NAME_LONG, "name_long", "a name of more than 255 bytes")                            \
-	X(NAME_LABEL, "name_label", "a label of a reserved type")                             \
-	X(NAME_POINTER, "name_pointer", "a pointer that leads not back, or too many of them") \
-	X(RDATA, "rdata", "an A, AAAA or CNAME record that is not as long as what it holds")  \
+#define DNS_REJECTS(X)                                                                         \
+	X(SHORT, "short", "less than a header of 12 bytes")                                    \
+	X(OPCODE, "opcode", "neither a query nor its response")                                \
+	X(QUESTIONS, "questions", "not exactly one question")                                  \
+	X(CLASS, "class", "a question of another class than IN")                               \
+	X(CUT, "cut", "it ends within its question, or without TC within its records")         \
+	X(NAME_LONG, "name_long", "a name of more than 255 bytes")                             \
+	X(NAME_LABEL, "name_label", "a label of a reserved type")                              \
+	X(NAME_POINTER, "name_pointer", "a pointer not to a name before, or too many of them") \
+	X(RDATA, "rdata", "an A, AAAA or CNAME record that is not as long as what it holds")   \
 	X(OPT, "opt", "EDNS twice, or not where and how it must be (RFC 6891 6.1.1)")
 
 enum dns_reject {

@@ -95,51 +95,38 @@ static inline enum dns_name_fault pass_labels(const uint8_t *message, size_t len
 	return here < room_end ? DNS_NAME_CUT : DNS_NAME_LONG;
 }
 
-/* Where the pointer at message[at], which the name that begins at begin has led to, leads to; or 0. */
-static inline size_t follow(const uint8_t *message, size_t length, size_t at, size_t begin,
-			    enum dns_name_fault *fault)
-{
-	size_t target;
-
-	if (length - at < POINTER_BYTES) {
-		*fault = DNS_NAME_CUT;
-		return 0;
-	}
-	target = (size_t)(message[at] & ~TYPE_BITS) << 8 | message[at + 1];
-	if (target < DNS_NAME_FIRST || target >= begin) {
-		*fault = DNS_NAME_POINTER;
-		return 0;
-	}
-	return target;
-}
-
 size_t dns_name_read(const uint8_t *message, size_t length, size_t at, struct dns_name *name,
 		     enum dns_name_fault *fault)
 {
-	size_t begin = at, behind = 0, filled = 0;
+	/* Where labels begin that stand together, and where they must have ended. */
+	size_t begin = at, limit = length, behind = 0, filled = 0;
 
 	for (unsigned pointers = 0; pointers <= DNS_NAME_POINTERS_MAX; pointers++) {
-		size_t end = begin;
-		const enum dns_name_fault labels_fault =
-			pass_labels(message, length, &end, DNS_NAME_BYTES_MAX - filled);
+		size_t end = begin, target;
 
-		if (labels_fault != DNS_NAME_GOOD) {
-			*fault = labels_fault;
-			return 0;
-		}
-		if (message[end] == 0) {
+		*fault = pass_labels(message, limit, &end, DNS_NAME_BYTES_MAX - filled);
+		if (*fault == DNS_NAME_GOOD && message[end] == 0) {
 			append_lower(name, filled, message + begin, end - begin + 1,
 				     length - begin);
 			name->length = (uint8_t)(filled + end - begin + 1);
 			return pointers > 0 ? behind : end + 1;
 		}
+		if (*fault == DNS_NAME_GOOD && limit - end < POINTER_BYTES)
+			*fault = DNS_NAME_CUT;
+		if (*fault != DNS_NAME_GOOD) {
+			if (*fault == DNS_NAME_CUT && pointers > 0)
+				*fault = DNS_NAME_POINTER;
+			return 0;
+		}
 		append_lower(name, filled, message + begin, end - begin, length - begin);
 		filled += end - begin;
 		if (pointers == 0)
 			behind = end + POINTER_BYTES;
-		begin = follow(message, length, end, begin, fault);
-		if (begin == 0)
-			return 0;
+		target = (size_t)(message[end] & ~TYPE_BITS) << 8 | message[end + 1];
+		if (target < DNS_NAME_FIRST || target >= begin)
+			break;
+		limit = begin;
+		begin = target;
 	}
 	*fault = DNS_NAME_POINTER;
 	return 0;

@@ -34,14 +34,14 @@ enum dns_name_fault {
 	DNS_NAME_CUT,	  /* the message ends within it */
 	DNS_NAME_LONG,	  /* more than 255 bytes */
 	DNS_NAME_LABEL,	  /* a label of a reserved type (01, 10) */
-	DNS_NAME_POINTER, /* not to a place before, into the header, or too many */
+	DNS_NAME_POINTER, /* not to a name that ends before, into the header, or too many */
 };
 
 /*
  * Reads the name that begins at message[at], of a message of length bytes; at <= length. Returns
- * where the next thing stands; or 0, then *fault is not DNS_NAME_GOOD and *name is not defined. A
- * pointer must lead to a place before what led to it: compression can give no other, and so there
- * are no loops.
+ * where the next thing stands; or 0, then *fault is not DNS_NAME_GOOD and *name is not defined.
+ * What a pointer leads to must have ended before the labels that led to it begin: compression can
+ * give nothing else, there are no loops, and no byte is read twice.
  */
 size_t dns_name_read(const uint8_t *message, size_t length, size_t at, struct dns_name *name,
 		     enum dns_name_fault *fault);
