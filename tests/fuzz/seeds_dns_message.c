@@ -6,6 +6,7 @@
 #include "tests/bench/dns/corpus.h"
 #include "tests/unit/example_dns.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 
 #define CORPUS_SEEDS 24

@@ -377,16 +377,25 @@ static bool take_early(struct run *run, uint32_t seq, const struct piece *piece)
 	return true;
 }
 
+/* A segment is of another connection with the same ends, of which the beginning was not seen. */
+static bool is_foreign(const struct dns_flow *flow, int32_t ahead, uint32_t whole)
+{
+	return ahead > DNS_STREAM_WINDOW_BYTES || ahead < -DNS_STREAM_WINDOW_BYTES ||
+	       (flow->state == DNS_FLOW_ENDED && ahead + (int64_t)whole > 0);
+}
+
 static void take_payload(struct run *run, uint32_t seq, struct piece piece)
 {
 	struct dns_flow *flow = run->flow;
 	int32_t ahead = distance(flow->next_seq, seq);
 
 	run->stream->counts.segments++;
-	if (ahead > DNS_STREAM_WINDOW_BYTES || ahead < -DNS_STREAM_WINDOW_BYTES ||
-	    (flow->state == DNS_FLOW_ENDED && ahead + (int64_t)piece.whole > 0)) {
+	if (is_foreign(flow, ahead, piece.whole)) {
+		/* If it is none after all, nothing is read twice. */
+		const bool overlaps = ahead < 0 && ahead >= -DNS_STREAM_WINDOW_BYTES;
+
 		run->stream->counts.restarted++;
-		restart(run, seq, DNS_FLOW_SEARCHING);
+		restart(run, overlaps ? flow->next_seq : seq, DNS_FLOW_SEARCHING);
 	} else if (ahead > 0 && !take_early(run, seq, &piece)) {
 		return;
 	}
