@@ -1,74 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/dns/name.h"
 
+#include "worker/dns/lower.h"
+
 /* The two top bits of a label's first byte (RFC 1035 4.1.4). */
 #define TYPE_BITS 0xc0U
 #define TYPE_POINTER 0xc0U
 #define POINTER_BYTES 2
-
-#define BLOCK_BYTES 32
-
-#define ONES 0x0101010101010101ULL
-#define TOPS (0x80 * ONES)
-
-static uint8_t lower_byte(uint8_t byte)
-{
-	return (uint8_t)(byte - 'A') <= 'Z' - 'A' ? byte | 0x20 : byte;
-}
-
-/* Of a count that the compiler knows and makes a few vectors of. */
-static inline void lower_block(uint8_t *restrict to, const uint8_t *restrict from)
-{
-	for (size_t i = 0; i < BLOCK_BYTES; i++)
-		to[i] = lower_byte(from[i]);
-}
-
-/* Eight bytes: no sum of seven bits carries into the byte beside it. */
-static void lower_eight(uint8_t *to, const uint8_t *from)
-{
-	uint64_t word, low, from_a, beyond_z;
-
-	memcpy(&word, from, sizeof(word));
-	low = word & ~TOPS;
-	from_a = low + (0x80 - 'A') * ONES;
-	beyond_z = low + (0x80 - 'Z' - 1) * ONES;
-	/* 0x80 >> 2 is what tells a from A. */
-	word |= (from_a & ~beyond_z & ~word & TOPS) >> 2;
-	memcpy(to, &word, sizeof(word));
-}
-
-/* Where the message or the name ends soon. */
-static void lower_exact(uint8_t *to, const uint8_t *from, size_t count)
-{
-	size_t done = 0;
-
-	if (count < sizeof(uint64_t)) {
-		for (; done < count; done++)
-			to[done] = lower_byte(from[done]);
-		return;
-	}
-	for (; done + sizeof(uint64_t) < count; done += sizeof(uint64_t))
-		lower_eight(to + done, from + done);
-	/* The last eight, of which some may have been done. */
-	lower_eight(to + count - sizeof(uint64_t), from + count - sizeof(uint64_t));
-}
-
-/*
- * Appends count bytes to what is filled of a name; so many may be read. Lengths of labels may be
- * among them: they are below 'A'. Bytes behind those may be written, since nobody reads them, so that
- * most names are done in one step.
- */
-static inline void append_lower(struct dns_name *name, size_t filled, const uint8_t *from,
-				size_t count, size_t readable)
-{
-	uint8_t *to = name->wire + filled;
-
-	if (count <= BLOCK_BYTES && readable >= BLOCK_BYTES &&
-	    sizeof(name->wire) - filled >= BLOCK_BYTES)
-		lower_block(to, from);
-	else
-		lower_exact(to, from, count);
-}
 
 /*
  * Passes over the labels at *at that stand together, for which and the name's end there is room for so
@@ -102,12 +40,13 @@ size_t dns_name_read(const uint8_t *message, size_t length, size_t at, struct dn
 	size_t begin = at, limit = length, behind = 0, filled = 0;
 
 	for (unsigned pointers = 0; pointers <= DNS_NAME_POINTERS_MAX; pointers++) {
+		const size_t room = DNS_NAME_BYTES_MAX - filled;
 		size_t end = begin, target;
 
-		*fault = pass_labels(message, limit, &end, DNS_NAME_BYTES_MAX - filled);
+		*fault = pass_labels(message, limit, &end, room);
 		if (*fault == DNS_NAME_GOOD && message[end] == 0) {
-			append_lower(name, filled, message + begin, end - begin + 1,
-				     length - begin);
+			lower_copy(name->wire + filled, room, message + begin, length - begin,
+				   end - begin + 1);
 			name->length = (uint8_t)(filled + end - begin + 1);
 			return pointers > 0 ? behind : end + 1;
 		}
@@ -118,7 +57,7 @@ size_t dns_name_read(const uint8_t *message, size_t length, size_t at, struct dn
 				*fault = DNS_NAME_POINTER;
 			return 0;
 		}
-		append_lower(name, filled, message + begin, end - begin, length - begin);
+		lower_copy(name->wire + filled, room, message + begin, length - begin, end - begin);
 		filled += end - begin;
 		if (pointers == 0)
 			behind = end + POINTER_BYTES;
