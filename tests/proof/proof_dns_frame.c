@@ -1,13 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/dns/frame.c"
-
 #include "tests/proof/proof.h"
+#include "worker/dns/frame.c"
 
 int main(void)
 {
 	const uint32_t captured = (uint32_t)any_size(PROOF_BYTES), wire = (uint32_t)nondet_size();
-	const enum dns_frame_link link =
-		nondet_bool() ? DNS_FRAME_LINK_ETHERNET : DNS_FRAME_LINK_IP;
+	const enum dns_frame_link link = nondet_bool() ? DNS_FRAME_LINK_ETHERNET
+						       : DNS_FRAME_LINK_IP;
 	const uint8_t *bytes = any_bytes(captured);
 	struct dns_frame frame;
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/dns/lower.h"
-
 #include "tests/proof/proof.h"
+#include "worker/dns/lower.h"
 
 /* As many bytes as are to be copied become lower case, and nothing else is touched. */
 int main(void)

@@ -1,6 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "worker/dns/name.h"
-
 #include "tests/proof/proof.h"
 
 /* proof_dns_lower.c shows that this is all that a copy needs, and that it writes nothing else. */
@@ -12,11 +10,6 @@ static void lower_copy(uint8_t *to, size_t room, const uint8_t *from, size_t rea
 	PROVE(__CPROVER_r_ok(from, readable));
 }
 
-/* With a smaller limit, names of a few bytes reach it. */
-#ifdef PROOF_NAME_BYTES
-#undef DNS_NAME_BYTES_MAX
-#define DNS_NAME_BYTES_MAX PROOF_NAME_BYTES
-#endif
 #include "worker/dns/name.c"
 
 int main(void)

@@ -14,8 +14,10 @@
 #include <stdint.h>
 #include <string.h>
 
-#define DNS_NAME_BYTES_MAX \
-	255 /* RFC 1035 2.3.4; the lengths of labels and the empty one included */
+/* RFC 1035 2.3.4; the lengths of labels and the empty one included. Smaller in proofs. */
+#ifndef DNS_NAME_BYTES_MAX
+#define DNS_NAME_BYTES_MAX 255
+#endif
 #define DNS_LABEL_BYTES_MAX 63 /* without its length */
 /* Four characters for each of at most 250 bytes of four labels, three points, NUL. */
 #define DNS_NAME_TEXT_BYTES 1004
