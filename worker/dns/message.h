@@ -52,7 +52,7 @@ struct dns_message {
 	bool trailing;	       /* bytes stand behind the records that the header counts */
 	bool chain_unresolved; /* its aliases lead in a circle, or are more than can be kept */
 	uint8_t opcode;	       /* 0: no other is accepted */
-	uint16_t rcode;	       /* with the upper eight bits of EDNS, 0 .. 4095 */
+	uint16_t rcode;	       /* with EDNS's upper eight bits, unless incomplete; 0 .. 4095 */
 	uint16_t qtype;
 	uint16_t qclass; /* without the top bit, which mDNS uses (RFC 6762 5.4); 1: IN */
 	/*
