@@ -76,7 +76,7 @@ static struct dns_row *begin(struct dns_groups *groups, const struct dns_row *pa
 	}
 	if (groups->count == groups->capacity) {
 		const size_t capacity = groups->capacity ? groups->capacity * 2 : 64;
-		struct dns_row **rows = reallocarray(groups->rows, capacity, sizeof(rows[0]));
+		struct dns_row **rows = reallocarray(groups->rows, capacity, sizeof(void *));
 
 		if (!rows)
 			goto fail;
