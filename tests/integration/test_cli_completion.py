@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from harness.scale import SLOW, binary
+from harness.scale import SLOW, binary, wait_until
 from harness.terminal import Terminal
 
 COMMAND = binary("cli/sockwarden")
@@ -73,7 +73,7 @@ def test_zsh_completes_verbs_options_and_values():
         terminal.wait("zsh>")
         terminal.keys(f"autoload -Uz compinit; compinit -u -D; source <({COMMAND} completion zsh); "
                       "PS1='go> '", "Enter")
-        terminal.wait("go> ")
+        wait_until(lambda: "go>" in map(str.strip, terminal.screen()), 20, "the prompt")
         for typed, completed in (("sockwarden wat", "sockwarden watch"),
                                  ("sockwarden dns --no-h", "sockwarden dns --no-header"),
                                  ("sockwarden watch --topic n", "sockwarden watch --topic names.v1"),

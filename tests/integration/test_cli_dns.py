@@ -4,7 +4,6 @@ import collections
 import contextlib
 import json
 import subprocess
-import time
 
 import pytest
 
@@ -227,26 +226,40 @@ class Watch:
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
         wait_subscribers(2 + others)
 
-    def lines(self):
-        out, err = self.process.communicate()
-        assert self.process.returncode == 0 and err == "", err
-        return out.splitlines()
+    def until(self, *texts):
+        """Ends it once a line with all texts came; returns its lines, that one last."""
+        lines = []
+        for line in self.process.stdout:
+            lines.append(line)
+            if all(text in line for text in texts):
+                break
+        self.process.terminate()
+        _, err = self.process.communicate()
+        assert err == "" and lines and all(text in lines[-1] for text in texts), f"{lines} {err}"
+        return lines
 
 
 def test_watch_follows_statistics_and_names(world):
-    time.sleep(5)  # two intervals: what was asked before has been published
-    watches = [Watch(world, "--topic", topic, "--count", "1", *more, others=i) for i, (topic, *more)
+    watches = [Watch(world, "--topic", topic, *more, others=i) for i, (topic, *more)
                in enumerate([("dns.v1",), ("dns.v1", "--json"), ("names.v1",), ("names.v1", "--json")])]
     world.dig("alias.example.org")
-    statistics, statistics_json, names, names_json = (watch.lines() for watch in watches)
+    statistics, statistics_json, names, names_json = (
+        watch.until("alias.example.org") for watch in watches)
     assert statistics[0].split()[:6] == ["TIME", "CLIENT", "SERVER", "PROTO", "DOMAIN", "TYPE"]
-    cells = statistics[1].split()
+    cells = statistics[-1].split()
     assert cells[1:6] == [HOST, SERVER, "udp", "alias.example.org", "A"]
     assert cells[6:9] == ["1", "1", "0"] and cells[-1] == "NOERROR=1"
-    assert json.loads(statistics_json[0])["domain"] == "alias.example.org"
+    assert json.loads(statistics_json[-1])["domain"] == "alias.example.org"
     assert names[0].split() == ["TIME", "TTL", "ADDRESS", "NAMES"]
-    assert names[1].split()[1:] == ["5m00s", SERVER, "alias.example.org"]
-    assert json.loads(names_json[0]) == {"ip": SERVER, "names": ["alias.example.org"], "ttl_s": 300}
+    assert names[-1].split()[1:] == ["5m00s", SERVER, "alias.example.org"]
+    assert json.loads(names_json[-1]) == {"ip": SERVER, "names": ["alias.example.org"], "ttl_s": 300}
+
+
+def test_watch_ends_after_so_many_lines_of_any_topic(world):
+    watch = Watch(world, "--topic", "names.v1", "--no-header", "--count", "1")
+    world.dig("far.example.org")
+    out, err = watch.process.communicate()
+    assert watch.process.returncode == 0 and err == "" and len(out.splitlines()) == 1
 
 
 def test_watch_shows_a_connection_by_its_name(world):
@@ -254,14 +267,7 @@ def test_watch_shows_a_connection_by_its_name(world):
         watch = Watch(world, "--no-header", *options)
         with connected(world, 8083):
             pass
-        found = []
-        for line in watch.process.stdout:
-            found += [line] if ":8083" in line and " -> " in line else []
-            if found:
-                break
-        watch.process.terminate()
-        watch.process.communicate()
-        assert shown in found[0]
+        assert shown in watch.until(":8083", " -> ")[-1]
 
 
 @pytest.mark.parametrize("arguments", [
