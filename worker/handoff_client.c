@@ -307,7 +307,7 @@ static int map_ring(const struct handoff_grant_ring *grant, uint32_t promised, u
 		    struct handoff_rings *rings, int fd, const char **fault)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct handoff_ring *ring = &rings->ring[rings->count];
+	struct handoff_ring *ring;
 
 	*fault = rings->count == promised ? "more rings than promised" : NULL;
 	if (*fault)
@@ -323,6 +323,7 @@ static int map_ring(const struct handoff_grant_ring *grant, uint32_t promised, u
 	}
 	if (*fault)
 		return -EPROTO;
+	ring = &rings->ring[rings->count];
 	*ring = (struct handoff_ring){
 		.fd = -1,
 		.cpu = grant->cpu,

@@ -69,7 +69,9 @@ class World:
         serve(self.gateway)
         self.older = connect(self.gateway.client, SERVER[4], SERVICE)
         talk(self.older)
-        self.tracer = daemons.Tracer(directory, privd_prefix=self.gateway.prefix())
+        # Also how often the programs look for ends that the kernel did not run them for.
+        self.tracer = daemons.Tracer(directory, config={"publish.interval_s": 5},
+                                     privd_prefix=self.gateway.prefix())
 
     def counters(self):
         return self.tracer.status()["counters"]
