@@ -16,7 +16,7 @@
 
 #define IDENTITY_HOST_BYTES 65	   /* HOST_NAME_MAX and its NUL */
 #define IDENTITY_INSTANCE_BYTES 17 /* 64 random bits in hex and the NUL */
-#define IDENTITY_SECRET_BYTES 33 /* 128 bits as hex */
+#define IDENTITY_SECRET_BYTES 33   /* 128 bits as hex */
 
 /* Who speaks in an event; fixed for the life of a worker. */
 struct identity {
