@@ -441,10 +441,11 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 	return 0;
 }
 
+/* For one more than promised: where none is, there is still no null to follow. */
 static int make_room(struct handoff_rings *rings, uint32_t count)
 {
-	rings->ring = count ? calloc(count, sizeof(*rings->ring)) : NULL;
-	return count && !rings->ring ? -ENOMEM : 0;
+	rings->ring = calloc((size_t)count + 1, sizeof(*rings->ring));
+	return rings->ring ? 0 : -ENOMEM;
 }
 
 static void rings_fini(struct handoff_rings *rings)
