@@ -69,9 +69,7 @@ class World:
         serve(self.gateway)
         self.older = connect(self.gateway.client, SERVER[4], SERVICE)
         talk(self.older)
-        # Also how often the programs look for ends that the kernel did not run them for.
-        self.tracer = daemons.Tracer(directory, config={"publish.interval_s": 5},
-                                     privd_prefix=self.gateway.prefix())
+        self.tracer = daemons.Tracer(directory, privd_prefix=self.gateway.prefix())
 
     def counters(self):
         return self.tracer.status()["counters"]
@@ -308,10 +306,13 @@ def test_every_one_of_many_is_told_as_conntrack_told_it(world):
         mine.add((*sock.getsockname(), *sock.getpeername()))
         sock.close()
     assert len(mine) == count
-    ended = world.tracer.events.wait(
-        lambda: (lambda found: found if len(found) >= count else None)(
-            [c for c in world.tracer.events.closed[mark:] if gateway.client.is_ours(c)
-             and key_of(c) in mine]), 30, f"{count} connections")
+
+    def told():
+        world.tracer.query({"op": "snapshot"})  # also looks for ends that the kernel hid
+        found = [c for c in world.tracer.events.closed[mark:] if gateway.client.is_ours(c)
+                 and key_of(c) in mine]
+        return found if len(found) >= count else None
+    ended = wait_until(told, 30, f"{count} connections", 0.5)
     wait_until(lambda: mine <= {tuples_of(line)[0] for line in list(lines) if tuples_of(line)}, 20,
                "all new entries")
     witness.terminate()
@@ -386,11 +387,18 @@ def test_the_command_shows_and_filters_by_it(world):
 def test_a_client_that_asks_is_told_it_too(world):
     """Of a closed connection what was known when it closed, though the translation is over since."""
     def ask(**ack):
-        return world.tracer.query({"op": "connections", "client": "nat", **ack})
-    first = ask()
+        """A whole batch: its number, and {id: connection}; others on this machine have some, too."""
+        request = {"op": "connections", "client": "nat"}
+        answer = world.tracer.query({**request, **ack})
+        told = {c["id"]: c for c in answer["connections"]}
+        while "more" in answer:
+            answer = world.tracer.query({**request, "page": answer["more"]})
+            told.update((c["id"], c) for c in answer["connections"])
+        return answer["batch"], told
+    batch, _ = ask()
     client, server, _ = exchange(world.tracer, world.gateway, SERVER[4], SERVICE)
     conntrack_lines(world.gateway.box, "-F")
-    told = {c["id"]: c for c in ask(ack=first["batch"])["connections"]}
+    _, told = ask(ack=batch)
     assert told[client["id"]]["nat"] == client["nat"] and client["nat"]
     assert told[server["id"]]["nat"] == server["nat"]
     assert world.tracer.query({"op": "unregister", "client": "nat"})["ok"]
