@@ -42,6 +42,9 @@ class Flow:
         it; a listener's host, where that one is in TIME_WAIT, answers the first SYN with such an ACK.
         """
         least, most = self.over or self.packets, self.packets
+        if least != most:
+            # Then even the last one may have met the small socket, and been sent again for that.
+            least = (least[0], least[1] - 1)
         found = [(out, into) for out in range(least[0], most[0] + 1)
                  for into in range(least[1], most[1] + 1)]
         if self.cut:
