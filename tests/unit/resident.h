@@ -11,6 +11,13 @@
 #include <stdint.h>
 #include <stdio.h>
 
+/* Code that runs for the first time, and with a sanitizer the shadow of all that was touched. */
+#ifdef SOCKWARDEN_ASAN
+#define RESIDENT_SLACK_BYTES (4U << 20)
+#else
+#define RESIDENT_SLACK_BYTES (256U << 10)
+#endif
+
 static inline uint64_t resident_bytes(void)
 {
 	unsigned long long kib = 0;

@@ -476,7 +476,7 @@ Test(nat_table, takes_no_more_memory_than_its_formula_says)
 	}
 	cr_expect_eq(large.used, 60000);
 	taken = resident_bytes() - before;
-	cr_expect_leq(taken, nat_table_bytes(60000) + 256 * 1024, "%llu",
+	cr_expect_leq(taken, nat_table_bytes(60000) + RESIDENT_SLACK_BYTES, "%llu",
 		      (unsigned long long)taken);
 	cr_expect_gt(taken, nat_table_bytes(60000) / 10 * 8);
 	nat_table_fini(&large);
