@@ -14,11 +14,11 @@
 #ifndef SOCKWARDEN_BPF_BATCH_H
 #define SOCKWARDEN_BPF_BATCH_H
 
-#include "bpf/kernel.h"
+#include "bpf/counters.h"
 #include "bpf/lock.h"
 #include "proto/record.h"
 
-/* The arrays have one value per possible CPU; their size is set at load. */
+/* One value per possible CPU; its size is set at load. */
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
 	__uint(max_entries, 1);
@@ -28,27 +28,10 @@ struct {
 } batches SEC(".maps");
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, u32);
-	__type(value, struct conn_counters);
-} counters SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__uint(key_size, sizeof(u32));
 	__uint(value_size, sizeof(u32));
 } rings SEC(".maps");
-
-/* Adds one to a counter of this CPU; an interrupt in between does no harm. */
-#define COUNT(field)                                                                     \
-	do {                                                                             \
-		u32 cpu_ = bpf_get_smp_processor_id();                                   \
-		struct conn_counters *counters_ = bpf_map_lookup_elem(&counters, &cpu_); \
-		if (counters_)                                                           \
-			__sync_fetch_and_add(&counters_->field, 1);                      \
-	} while (0)
 
 /* Sends a full batch; false: the ring has no room, and the batch stays as it is. */
 static __always_inline bool batch_send(void *ctx, struct conn_batch *batch)

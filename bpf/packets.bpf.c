@@ -11,11 +11,8 @@
  * A packet socket of kind SOCK_DGRAM is shown packets from their network header on, whatever the device
  * is. Of a frame with two VLAN tags the kernel takes off the outer one only, and of what leaves with
  * a tag that the device does not add by itself none: skip_tags() knows both.
- *
- * The maps counters and rings are conn.bpf.c's shape; counters is shared with it by the loader.
  */
-#include "bpf/kernel.h"
-#include "proto/record.h"
+#include "bpf/counters.h"
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 
@@ -47,14 +44,6 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define TCP_FIN_SYN_RST 7
 
 struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__uint(map_flags, BPF_F_MMAPABLE);
-	__type(key, u32);
-	__type(value, struct conn_counters);
-} counters SEC(".maps");
-
-struct {
 	__uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY);
 	__uint(key_size, sizeof(u32));
 	__uint(value_size, sizeof(u32));
@@ -62,14 +51,6 @@ struct {
 
 /* In host byte order; 0 ends the list. Set by the loader. */
 const volatile __u16 dns_ports[DNS_PORTS_MAX] SEC(".rodata.ports") = {};
-
-#define COUNT(field)                                                                     \
-	do {                                                                             \
-		u32 cpu_ = bpf_get_smp_processor_id();                                   \
-		struct conn_counters *counters_ = bpf_map_lookup_elem(&counters, &cpu_); \
-		if (counters_)                                                           \
-			__sync_fetch_and_add(&counters_->field, 1);                      \
-	} while (0)
 
 /* Where a packet's parts are, as its headers say. */
 struct layout {
