@@ -11,8 +11,10 @@
 #include "common/netns.h"
 #include "common/notify.h"
 #include "common/options.h"
+#include "common/port_list.h"
 #include "common/runtime_dir.h"
 #include "common/signals.h"
+#include "common/users.h"
 #include "privd/confine.h"
 #include "privd/conntrack.h"
 #include "privd/loader.h"
@@ -20,12 +22,10 @@
 #include "privd/perf_rings.h"
 #include "privd/session.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
 #include <malloc.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -76,36 +76,9 @@ static const struct option_spec known[] = {
 	OPTIONS_END,
 };
 
-struct identity {
-	uid_t uid;
-	gid_t gid;
-};
-
-/* Ports with commas between them into a list that 0 ends; "none" is the empty one. */
-static int parse_ports(const char *text, uint16_t ports[HANDOFF_DNS_PORTS_MAX])
-{
-	const char *at = strcmp(text, "none") == 0 ? "" : text;
-
-	for (size_t count = 0; *at; count++) {
-		char *end;
-		const unsigned long port = strtoul(at, &end, 10);
-
-		if (!isdigit((unsigned char)*at) || port == 0 || port > UINT16_MAX ||
-		    count == HANDOFF_DNS_PORTS_MAX || (*end != ',' && *end != '\0') ||
-		    (*end == ',' && end[1] == '\0')) {
-			log_error("--dns-ports %s: up to %d ports are meant, as in 53,5353; try "
-				  "--help",
-				  text, HANDOFF_DNS_PORTS_MAX);
-			return -EINVAL;
-		}
-		ports[count] = (uint16_t)port;
-		at = *end == ',' ? end + 1 : end;
-	}
-	return 0;
-}
-
 /* Returns -1 to go on, or an exit code. */
-static int parse_options(struct options *options, int argc, char **argv)
+static int parse_options(struct options *options, uint16_t ports[HANDOFF_DNS_PORTS_MAX], int argc,
+			 char **argv)
 {
 	enum log_level level = LOG_LEVEL_INFO;
 	const int code = options_daemon(
@@ -125,38 +98,13 @@ static int parse_options(struct options *options, int argc, char **argv)
 		log_error("--log-level does not know '%s'; try --help", options->log_level);
 		return EXIT_CODE_USAGE;
 	}
+	if (port_list_parse(options->dns_ports, ports, HANDOFF_DNS_PORTS_MAX) < 0) {
+		log_error("--dns-ports %s: up to %d ports are meant, as in 53,5353; try --help",
+			  options->dns_ports, HANDOFF_DNS_PORTS_MAX);
+		return EXIT_CODE_USAGE;
+	}
 	log_init("sockwarden-privd", level);
 	return -1;
-}
-
-/* Both users must be ordinary ones, and not the same: each is to be safe from the other. */
-static int find_users(const struct options *options, struct identity *worker,
-		      struct identity *privd)
-{
-	const struct passwd *entry = getpwnam(options->worker_user);
-
-	if (!entry) {
-		log_error("no user '%s': create it (systemd-sysusers or useradd -r) or name "
-			  "another by --worker-user",
-			  options->worker_user);
-		return -ENOENT;
-	}
-	*worker = (struct identity){entry->pw_uid, entry->pw_gid};
-	entry = getpwnam(options->privd_user);
-	if (!entry) {
-		log_warning("no user '%s': becoming nobody instead", options->privd_user);
-		entry = getpwnam("nobody");
-	}
-	if (!entry) {
-		log_error("no user 'nobody' either: name one by --privd-user");
-		return -ENOENT;
-	}
-	*privd = (struct identity){entry->pw_uid, entry->pw_gid};
-	if (worker->uid == 0 || privd->uid == 0 || worker->uid == privd->uid) {
-		log_error("worker and privd must be two different users, and neither of them root");
-		return -EINVAL;
-	}
-	return 0;
 }
 
 /* Memory for the worker's position that outlives it: an anonymous file of fixed size. */
@@ -325,21 +273,19 @@ int main(int argc, char **argv)
 		.log_level = "info",
 	};
 	const struct rlimit unlimited = {RLIM_INFINITY, RLIM_INFINITY};
-	struct identity worker, privd;
+	struct user worker, privd;
 	int directory, listen_fd, signal_fd, notify_fd, code, error;
 	bool keep_bpf;
 
 	log_init("sockwarden-privd", LOG_LEVEL_INFO);
-	code = parse_options(&options, argc, argv);
+	code = parse_options(&options, packets.ports, argc, argv);
 	if (code >= 0)
 		return code;
 	if (geteuid() != 0) {
 		log_error("must be started as root; it gives that up when it has loaded");
 		return EXIT_CODE_PRIVILEGE;
 	}
-	if (parse_ports(options.dns_ports, packets.ports))
-		return EXIT_CODE_USAGE;
-	if (find_users(&options, &worker, &privd))
+	if (users_find(options.worker_user, options.privd_user, &worker, &privd))
 		return EXIT_CODE_FAILURE;
 	directory = runtime_dir_open(options.runtime_dir, worker.uid, worker.gid);
 	if (directory < 0)
