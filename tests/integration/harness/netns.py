@@ -21,7 +21,8 @@ class Netns:
 
     It lives until the end of the session: an inode that is free again may be given to the next
     namespace, and then published connections of the two could not be told apart. Others on the
-    machine may have had the inode before, so connections that are older are not ours.
+    machine may have had the inode before, so connections that are older are not ours: by their
+    opening, or where that was not seen by the time at which they were told.
     """
 
     _count = 0
@@ -70,8 +71,8 @@ class Netns:
 
     def is_ours(self, connection):
         """Whether a published connection lives here."""
-        return connection["netns"] == self.inode and (
-            connection["opened_ns"] is None or int(connection["opened_ns"]) >= self.created_ns)
+        since = connection["opened_ns"] or connection.get("_ts_ns") or self.created_ns
+        return connection["netns"] == self.inode and int(since) >= self.created_ns
 
     @classmethod
     def delete_all(cls):
