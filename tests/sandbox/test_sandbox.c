@@ -47,6 +47,34 @@ static int run(const char *name)
 	return status;
 }
 
+/*
+ * The signal that ends the attempt: SIGSYS. But some virtual machines have no 32-bit gate at all: whoever
+ * tries it there, confined or not, dies of SIGSEGV, and has reached nothing either.
+ */
+static int deadly_signal(const char *name)
+{
+#ifdef __x86_64__
+	if (strcmp(name, "int80_getpid") == 0) {
+		int status = 0;
+		const pid_t pid = fork();
+
+		if (pid == 0) {
+			long result;
+
+			signal(SIGSEGV, SIG_DFL); /* Criterion's own handler would report it */
+			__asm__ volatile("int $0x80" : "=a"(result) : "a"(20L) : "memory");
+			_exit(0);
+		}
+		cr_assert_gt(pid, 0);
+		cr_assert_eq(waitpid(pid, &status, 0), pid);
+		return WIFSIGNALED(status) ? WTERMSIG(status) : SIGSYS;
+	}
+#else
+	(void)name;
+#endif
+	return SIGSYS;
+}
+
 /* Runs every attempt of which the list says this word; returns how many there were. */
 static unsigned run_all(const char *wanted, bool deadly)
 {
@@ -63,7 +91,7 @@ static unsigned run_all(const char *wanted, bool deadly)
 		count++;
 		status = run(name);
 		if (deadly)
-			cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+			cr_expect(WIFSIGNALED(status) && WTERMSIG(status) == deadly_signal(name),
 				  "%s: status %#x", name, (unsigned)status);
 		else
 			cr_expect(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %#x",
