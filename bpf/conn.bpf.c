@@ -7,6 +7,7 @@
  *   destroy        tp_btf/tcp_destroy_sock      the second chance for an end that was missed
  *   accept_*       fexit or kretprobe           who accepts (where the kernel allows)
  *   list_cgroups   iterator                     paths of the control groups that were met
+ *   ..._by_task    iterators over tasks         the same and snapshots, where those are refused (walk.h)
  *
  * and in bpf/snapshot.h and bpf/seed.h what walks over all connections, at any time and at start.
  *
@@ -450,3 +451,45 @@ int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
 
 #include "bpf/seed.h"
 #include "bpf/snapshot.h"
+
+#ifndef CONN_OLD_KERNEL
+
+/* One read() has 32 KiB. */
+#define CGROUPS_PER_RUN 64
+
+static long walk_cgroup(void *map, const u64 *id, struct cgroup_record *record,
+			struct walk_run *run)
+{
+	if (run->seen++ < run->at)
+		return 0;
+	if (run->written == CGROUPS_PER_RUN) {
+		run->is_full = 1;
+		return 1;
+	}
+	if (bpf_seq_write(run->seq, record, sizeof(*record))) {
+		/* The kernel drops what this run wrote, and comes back to the same task. */
+		run->is_full = 1;
+		run->written = 0;
+		return 1;
+	}
+	run->written++;
+	return 0;
+}
+
+/* What is written leaves task by task, so this one goes on with the next task, of which there are enough. */
+SEC("iter/task")
+int list_cgroups_by_task(struct bpf_iter__task *ctx)
+{
+	struct walk_run run = {.seq = ctx->meta->seq};
+	struct walk *walk = walk_take(WALK_CGROUPS, ctx->meta->session_id);
+
+	if (!walk)
+		return 0;
+	run.at = walk->at;
+	bpf_for_each_map_elem(&cgroups, walk_cgroup, &run, 0);
+	walk->at += run.written;
+	walk->is_over = !run.is_full;
+	return 0;
+}
+
+#endif

@@ -9,6 +9,7 @@
 
 #include "bpf/flow_table.h"
 #include "bpf/stage.h"
+#include "bpf/walk.h"
 
 /* session_id of the pass that has the stage. */
 struct {
@@ -86,16 +87,14 @@ static __always_inline void flow_walk_way(struct snapshot_stage *place, struct f
 	set->tags[way] = 0;
 }
 
-static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool only_ends)
+/* A set; 1 if there is no room. */
+static __always_inline int flow_walk_set(u64 session_id, u32 index, bool only_ends)
 {
-	struct snapshot_stage *place = flow_stage(ctx->meta->session_id, FLOW_WAYS);
-	const u32 *found = ctx->key;
+	struct snapshot_stage *place = flow_stage(session_id, FLOW_WAYS);
 	struct flow_set *set;
-	u32 index;
 
-	if (!place || !found)
-		return iterator_result(!place);
-	index = *found;
+	if (!place)
+		return iterator_result(1);
 	set = bpf_map_lookup_elem(&flow_sets, &index);
 	/* Who cannot have it now finds the set in the next pass. */
 	if (!set || flow_set_lock(set))
@@ -108,6 +107,36 @@ static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool o
 	STORE_AFTER(set->ending, 0);
 	lock_release(&set->busy);
 	return 0;
+}
+
+static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool only_ends)
+{
+	const u32 *found = ctx->key;
+
+	return found ? flow_walk_set(ctx->meta->session_id, *found, only_ends) : 0;
+}
+
+static long walk_flow_set(u32 step, void *context)
+{
+	struct walk_run *run = context;
+	u32 index = run->at;
+
+	if (index >= FLOW_SETS || flow_walk_set(run->session_id, index, run->only_ends))
+		return 1;
+	run->at++;
+	return 0;
+}
+
+SEC("iter/task")
+int list_flows_by_task(struct bpf_iter__task *ctx)
+{
+	return walk_array(WALK_FLOWS, ctx->meta->session_id, walk_flow_set, FLOW_SETS, false);
+}
+
+SEC("iter/task")
+int sweep_flows_by_task(struct bpf_iter__task *ctx)
+{
+	return walk_array(WALK_ENDED_FLOWS, ctx->meta->session_id, walk_flow_set, FLOW_SETS, true);
 }
 
 #endif

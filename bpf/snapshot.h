@@ -8,6 +8,7 @@
 
 #include "bpf/fact_table.h"
 #include "bpf/stage.h"
+#include "bpf/walk.h"
 
 #define SOCK_COPY_BYTES 4096 /* a tcp_sock has some 2,300 */
 
@@ -128,36 +129,38 @@ static __always_inline void stage_put(struct snapshot_stage *place, struct snaps
 	place->count++;
 }
 
-/* The hash: of those that found no room in the table, or, on old kernels, of all. */
-SEC("iter/bpf_map_elem")
-int snapshot_spilled(struct bpf_iter__bpf_map_elem *ctx)
+/* One of the hash; 1 if there is no room. */
+static __always_inline int spilled_put(u64 session_id, const u64 *owner, struct facts *facts)
 {
 	struct snapshot_pass *pass = pass_of_iterator();
 	struct snapshot_stage *place;
-	struct facts *facts = ctx->value;
-	const u64 *owner = ctx->key;
 
 	if (!pass)
 		return 0;
-	place = stage_take(&pass->session_id, ctx->meta->session_id, 1);
+	place = stage_take(&pass->session_id, session_id, 1);
 	if (place && owner && facts)
 		stage_put(place, pass, (const struct sock *)*owner, facts);
 	return iterator_result(!place);
 }
 
+/* The hash: of those that found no room in the table, or, on old kernels, of all. */
+SEC("iter/bpf_map_elem")
+int snapshot_spilled(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return spilled_put(ctx->meta->session_id, ctx->key, ctx->value);
+}
+
 #ifndef CONN_OLD_KERNEL
 
-SEC("iter/bpf_map_elem")
-int snapshot(struct bpf_iter__bpf_map_elem *ctx)
+/* One set of the table; 1 if there is no room. */
+static __always_inline int set_put(u64 session_id, const u32 *index, const struct facts_set *set)
 {
 	struct snapshot_pass *pass = pass_of_iterator();
-	const struct facts_set *set = ctx->value;
-	const u32 *index = ctx->key;
 	struct snapshot_stage *place;
 
 	if (!pass)
 		return 0;
-	place = stage_take(&pass->session_id, ctx->meta->session_id, FACTS_WAYS);
+	place = stage_take(&pass->session_id, session_id, FACTS_WAYS);
 	if (!place || !set || !index)
 		return iterator_result(!place);
 	for (u32 way = 0; way < FACTS_WAYS; way++) {
@@ -171,6 +174,52 @@ int snapshot(struct bpf_iter__bpf_map_elem *ctx)
 			stage_put(place, pass, (const struct sock *)owner, facts);
 	}
 	return 0;
+}
+
+SEC("iter/bpf_map_elem")
+int snapshot(struct bpf_iter__bpf_map_elem *ctx)
+{
+	return set_put(ctx->meta->session_id, ctx->key, ctx->value);
+}
+
+static long walk_set(u32 step, void *context)
+{
+	struct walk_run *run = context;
+	u32 index = run->at;
+	struct facts_set *set = bpf_map_lookup_elem(&fact_sets, &index);
+
+	if (!set)
+		return 1;
+	if (set_put(run->session_id, &index, set)) {
+		run->is_full = 1;
+		return 1;
+	}
+	run->at++;
+	return 0;
+}
+
+SEC("iter/task")
+int snapshot_by_task(struct bpf_iter__task *ctx)
+{
+	return walk_array(WALK_SNAPSHOT, ctx->meta->session_id, walk_set, FACTS_SETS, false);
+}
+
+static long walk_spilled(void *map, const u64 *owner, struct facts *facts, struct walk_run *run)
+{
+	if (run->seen++ < run->at)
+		return 0;
+	if (spilled_put(run->session_id, owner, facts)) {
+		run->is_full = 1;
+		return 1;
+	}
+	run->at++;
+	return 0;
+}
+
+SEC("iter/task")
+int snapshot_spilled_by_task(struct bpf_iter__task *ctx)
+{
+	return walk_hash(WALK_SPILLED, ctx->meta->session_id, &spilled_facts, walk_spilled);
 }
 
 #endif

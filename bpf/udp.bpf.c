@@ -14,6 +14,7 @@
  *
  *   list_flows     iterator   all flows, and the ends of those that are over
  *   sweep_flows    iterator   only the ends
+ *   ..._by_task    iterators  the same where the kernel refuses those over maps' elements (walk.h)
  *   seed_udp       iterator   whose the UDP sockets are that exist at start
  *
  * The maps that this object has in common with conn.bpf.c are made there.

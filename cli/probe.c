@@ -123,7 +123,8 @@ static void choose(const struct probe_facts *facts, struct choice choices[CHOICE
 	choices[0] = with_tracing("connections", &facts->tracepoint, "tp_btf/inet_sock_set_state");
 	choices[1] = (struct choice){"facts", store, NEEDS_TRACING, true};
 	choices[2] = choose_accept(facts);
-	choices[3] = with_tracing("snapshots", &facts->iterators, "iter/bpf_map_elem");
+	choices[3] = with_tracing("snapshots", &facts->iterators,
+				  facts->map_iterators ? "iter/bpf_map_elem" : "iter/task");
 	choices[4] = (struct choice){"worker_filter",
 				     facts->seccomp.verdict == PROBE_YES ? "seccomp" : NULL,
 				     "nothing", true};

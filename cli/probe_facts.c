@@ -33,7 +33,8 @@
 
 #define ACCEPT_FUNCTION "inet_csk_accept"
 #define STATE_TRACEPOINT "inet_sock_set_state"
-#define STATE_ITERATOR "bpf_map_elem"
+#define MAP_ITERATOR "bpf_map_elem"
+#define TASK_ITERATOR "task" /* what is used where the other one is refused */
 
 static void set(struct probe_fact *fact, enum probe_verdict verdict, const char *format, ...)
 	__attribute__((format(printf, 3, 4)));
@@ -124,14 +125,19 @@ static void try_tracing(struct probe_fact *fact, enum bpf_attach_type type, cons
 		set(fact, PROBE_YES, "tried on %s", target);
 }
 
-static void try_iterators(struct probe_fact *fact)
+static void try_iterators(struct probe_facts *facts)
 {
-	_cleanup_close_ int program = load_nothing(BPF_TRACE_ITER, STATE_ITERATOR);
+	_cleanup_close_ int of_maps = load_nothing(BPF_TRACE_ITER, MAP_ITERATOR);
+	_cleanup_close_ int of_tasks = load_nothing(BPF_TRACE_ITER, TASK_ITERATOR);
 
-	if (program < 0)
-		set(fact, PROBE_NO, "refused: %s", strerror(-program));
+	facts->map_iterators = of_maps >= 0;
+	if (of_maps >= 0)
+		set(&facts->iterators, PROBE_YES, "tried on %s", MAP_ITERATOR);
+	else if (of_tasks >= 0)
+		set(&facts->iterators, PROBE_YES, "tried on %s; refused on %s: %s", TASK_ITERATOR,
+		    MAP_ITERATOR, strerror(-of_maps));
 	else
-		set(fact, PROBE_YES, "tried on %s", STATE_ITERATOR);
+		set(&facts->iterators, PROBE_NO, "refused: %s", strerror(-of_maps));
 }
 
 /* Opens the event of a return probe on the accept function (perf_event_open(2), dynamic PMU). */
@@ -180,11 +186,12 @@ static void gather_tracing(struct probe_facts *facts)
 	} else if (facts->privileged) {
 		try_tracing(&facts->tracepoint, BPF_TRACE_RAW_TP, STATE_TRACEPOINT);
 		try_tracing(&facts->trampoline, BPF_TRACE_FEXIT, ACCEPT_FUNCTION);
-		try_iterators(&facts->iterators);
+		try_iterators(facts);
 	} else {
 		not_tried(&facts->tracepoint);
 		not_tried(&facts->trampoline);
 		not_tried(&facts->iterators);
+		facts->map_iterators = true;
 	}
 	if (facts->privileged)
 		try_kprobe(&facts->kprobe);

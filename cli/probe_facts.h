@@ -37,6 +37,7 @@ struct probe_facts {
 	struct probe_fact trampoline; /* fexit on the accept function */
 	struct probe_fact kprobe;     /* kretprobe on it */
 	struct probe_fact iterators;
+	bool map_iterators; /* those over maps' elements are among them, or nobody has tried */
 	struct probe_fact landlock;
 	struct probe_fact seccomp;
 	struct probe_fact cgroup;

@@ -39,22 +39,25 @@ static const struct candidate candidates[] = {
 	{FACTS_OLD, ACCEPT_NONE, 0, NULL},
 };
 
-/* Programs that run on events, and the iterators: these are always there. */
+/* Programs that run on events: these are always there, and so are those that seed. */
 static const char *const event_programs[] = {"state_change", "destroy", NULL};
-static const char *const iterators[] = {"snapshot",   "snapshot_spilled", "list_cgroups",
-					"seed_files", "seed_orphans",	  NULL};
+static const char *const seeds[] = {"seed_files", "seed_orphans", "seed_udp", NULL};
 
-/* The iterators that a worker may ask for, and the maps that they walk over. */
+/*
+ * The iterators that a worker may ask for, the maps that they walk over, and those over tasks that take their
+ * place where the kernel refuses iterators over maps' elements (bpf/walk.h).
+ */
 static const struct walk {
 	enum handoff_iterator what;
 	const char *program;
+	const char *by_task;
 	const char *map;
 } walks[] = {
-	{HANDOFF_ITERATE_CONNECTIONS, "snapshot", "fact_sets"},
-	{HANDOFF_ITERATE_SPILLED, "snapshot_spilled", "spilled_facts"},
-	{HANDOFF_ITERATE_CGROUPS, "list_cgroups", "cgroups"},
-	{HANDOFF_ITERATE_FLOWS, "list_flows", "flow_sets"},
-	{HANDOFF_ITERATE_ENDED_FLOWS, "sweep_flows", "flow_sets"},
+	{HANDOFF_ITERATE_CONNECTIONS, "snapshot", "snapshot_by_task", "fact_sets"},
+	{HANDOFF_ITERATE_SPILLED, "snapshot_spilled", "snapshot_spilled_by_task", "spilled_facts"},
+	{HANDOFF_ITERATE_CGROUPS, "list_cgroups", "list_cgroups_by_task", "cgroups"},
+	{HANDOFF_ITERATE_FLOWS, "list_flows", "list_flows_by_task", "flow_sets"},
+	{HANDOFF_ITERATE_ENDED_FLOWS, "sweep_flows", "sweep_flows_by_task", "flow_sets"},
 };
 
 /* UDP's programs by hook. */
@@ -65,7 +68,6 @@ static const char *const udp_programs[][UDP_PROGRAMS_MAX + 1] = {
 			"released_by_kprobe", "released6_by_kprobe"},
 	[UDP_CGROUP] = {"skb_sent", "skb_received", "socket_bound", "socket_bound6", "socket_gone"},
 };
-static const char *const udp_iterators[] = {"list_flows", "sweep_flows", "seed_udp", NULL};
 
 __attribute__((format(printf, 2, 0))) static int print_debug(enum libbpf_print_level level,
 							     const char *format, va_list arguments)
@@ -80,9 +82,20 @@ __attribute__((format(printf, 2, 0))) static int print_debug(enum libbpf_print_l
 	return 0;
 }
 
-static bool is_wanted(const char *program, const struct candidate *candidate)
+/* Whether a program is one that seeds, or an iterator that is used on this kernel. */
+static bool is_iterator(const struct loader *loader, const char *program)
 {
-	return name_find(event_programs, program) >= 0 || name_find(iterators, program) >= 0 ||
+	for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
+		if (strcmp(program, loader->by_task ? walks[i].by_task : walks[i].program) == 0)
+			return true;
+	}
+	return name_find(seeds, program) >= 0;
+}
+
+static bool is_wanted(const struct loader *loader, const char *program,
+		      const struct candidate *candidate)
+{
+	return name_find(event_programs, program) >= 0 || is_iterator(loader, program) ||
 	       (candidate->accept_program && strcmp(program, candidate->accept_program) == 0);
 }
 
@@ -116,7 +129,7 @@ static int prepare(struct bpf_object *object, const struct candidate *candidate,
 	{
 		const char *name = bpf_program__name(program);
 		bool wanted = only_accept ? strcmp(name, candidate->accept_program) == 0
-					  : is_wanted(name, candidate);
+					  : is_wanted(loader, name, candidate);
 
 		error = bpf_program__set_autoload(program, wanted);
 		if (error)
@@ -232,6 +245,24 @@ static int try_candidate(struct loader *loader, const struct candidate *candidat
 	return 0;
 }
 
+/* Whether the kernel takes an iterator over a map's elements that does nothing. */
+static bool has_map_iterators(void)
+{
+	const struct bpf_insn nothing[] = {
+		{.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = BPF_REG_0},
+		{.code = BPF_JMP | BPF_EXIT},
+	};
+	LIBBPF_OPTS(bpf_prog_load_opts, options, .expected_attach_type = BPF_TRACE_ITER);
+	const int id = libbpf_find_vmlinux_btf_id("bpf_map_elem", BPF_TRACE_ITER);
+	_cleanup_close_ int fd = -1;
+
+	options.attach_btf_id = (__u32)id;
+	if (id > 0)
+		fd = bpf_prog_load(BPF_PROG_TYPE_TRACING, "nothing", "Dual BSD/GPL", nothing, 2,
+				   &options);
+	return fd >= 0;
+}
+
 int loader_load(struct loader *loader, const struct features *features, enum facts_store store,
 		enum accept_hook accept)
 {
@@ -244,6 +275,7 @@ int loader_load(struct loader *loader, const struct features *features, enum fac
 	loader->cgroup_v1 = features->cgroup_v1;
 	loader->cgroup2 = features->cgroup2;
 	loader->udp_order = features->udp_order;
+	loader->by_task = !has_map_iterators();
 	libbpf_set_print(print_debug);
 	for (size_t i = 0; i < sizeof(candidates) / sizeof(candidates[0]); i++) {
 		const struct candidate *candidate = &candidates[i];
@@ -286,10 +318,12 @@ static int attach_walks(struct loader *loader, const struct bpf_object *object)
 	for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
 		struct bpf_link **link = &loader->iterators[walks[i].what];
 
-		if (!bpf_object__find_program_by_name(object, walks[i].program) ||
+		const char *name = loader->by_task ? walks[i].by_task : walks[i].program;
+
+		if (!bpf_object__find_program_by_name(object, name) ||
 		    !bpf_object__find_map_by_name(object, walks[i].map))
 			continue;
-		*link = attach_iterator(object, walks[i].program, walks[i].map);
+		*link = attach_iterator(object, name, loader->by_task ? NULL : walks[i].map);
 		if (!*link)
 			return -errno;
 	}
@@ -339,7 +373,7 @@ static int load_udp(struct loader *loader, enum udp_hook hook)
 		const char *name = bpf_program__name(program);
 
 		bpf_program__set_autoload(program, name_find(udp_programs[hook], name) >= 0 ||
-							   name_find(udp_iterators, name) >= 0);
+							   is_iterator(loader, name));
 	}
 	bpf_object__for_each_map(map, loader->udp_object)
 	{
@@ -416,7 +450,7 @@ int loader_start_udp(struct loader *loader, enum udp_hook hook)
 
 int loader_seed(const struct loader *loader, const char *program)
 {
-	const bool is_udp = name_find(udp_iterators, program) >= 0;
+	const bool is_udp = strcmp(program, "seed_udp") == 0;
 	struct bpf_link *link =
 		attach_iterator(is_udp ? loader->udp_object : loader->object, program, NULL);
 	_cleanup_close_ int fd = -1;

@@ -29,6 +29,7 @@ struct loader {
 	enum udp_hook udp;
 	const enum udp_hook *udp_order; /* as in struct features */
 	unsigned possible_cpus;
+	bool by_task;	/* maps are walked over by iterators over tasks */
 	bool cgroup_v1; /* these two as in struct features */
 	const char *cgroup2;
 	int batches_fd;

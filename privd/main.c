@@ -178,7 +178,7 @@ static void describe(struct session_grants *grants, bool keep_bpf)
 	add_hook(welcome, "accept", accept_hook_names[loader->accept]);
 	add_hook(welcome, "facts", facts_store_names[loader->store]);
 	add_hook(welcome, "udp", udp_hook_names[loader->udp]);
-	add_hook(welcome, "snapshot", "iter/bpf_map_elem");
+	add_hook(welcome, "snapshot", loader->by_task ? "iter/task" : "iter/bpf_map_elem");
 	add_hook_or_why(welcome, "nat", "conntrack netlink", grants->conntrack_fd, "--no-nat");
 	add_hook_or_why(welcome, "dns", "socket filter", packets->error, "--dns-ports none");
 	add_hook(welcome, "cgroup", loader->cgroup_v1 ? "v1" : "v2");
