@@ -3,6 +3,7 @@
 
 #include "common/clock.h"
 #include "common/log.h"
+#include "worker/conn/conn_dns.h"
 #include "worker/publish/conn_terms.h"
 
 #include <errno.h>
@@ -205,6 +206,15 @@ static void find_names(struct engine *engine, struct conn_view *view)
 	}
 }
 
+/* If it has closed it is told for the last time. */
+static void find_dns(struct engine *engine, struct conn_view *view)
+{
+	const bool found = engine->settings.dns.enabled &&
+			   conn_dns_find(&engine->dns, view, &engine->dns_found);
+
+	view->dns = found ? &engine->dns_found : NULL;
+}
+
 /* They are kept as long as the connection is told of. */
 static void use_names(struct engine *engine)
 {
@@ -216,7 +226,7 @@ static void use_names(struct engine *engine)
 		names_use(&engine->dns.names, &cursor);
 }
 
-/* All but the translation, which is there already. */
+/* All but the translation and the conversation, which are there already. */
 static void complete(struct engine *engine, struct conn_view *view)
 {
 	const struct conn_record *record = view->record;
@@ -235,8 +245,10 @@ void engine_complete(struct engine *engine, struct conn_view *view)
 	uint32_t index;
 
 	/* One that has closed keeps what was found then; a question changes nothing: none is used. */
-	if (!view->closed)
+	if (!view->closed) {
 		find_nat(engine, view, &index);
+		find_dns(engine, view);
+	}
 	complete(engine, view);
 }
 
@@ -264,6 +276,7 @@ static void publish(struct engine *engine, struct conn_view *view)
 		metric[METRIC_NAT_FOUND]++;
 		nat_table_use(&engine->nat, index);
 	}
+	find_dns(engine, view);
 	complete(engine, view);
 	metric[METRIC_CONN_DIRECTION_FIXES] += view->closed && view->direction != 0;
 	if (view->names)
@@ -445,87 +458,4 @@ size_t engine_live_next(struct engine *engine, size_t slot, struct conn_view *vi
 	if (next != 0)
 		engine_complete(engine, view);
 	return next;
-}
-
-static void measure_nat(const struct engine *engine)
-{
-	const struct nat_table *nat = &engine->nat;
-	uint64_t *metric = engine->metrics->value;
-
-	metric[METRIC_NAT_REGISTERED] = nat->counts.registered;
-	metric[METRIC_NAT_DESTROYED] = nat->counts.destroyed;
-	metric[METRIC_NAT_EVICTED] = nat->counts.evicted;
-	metric[METRIC_NAT_UNMATCHED] = nat->counts.unmatched;
-	metric[METRIC_NAT_AMBIGUOUS] = nat->counts.ambiguous;
-	metric[METRIC_NAT_ENTRIES] = nat->used;
-	metric[METRIC_NAT_ENDED] = nat->ended;
-	metric[METRIC_NAT_CAPACITY] = nat->capacity;
-}
-
-static void measure_dns(const struct engine *engine)
-{
-	const struct dns *dns = &engine->dns;
-	const struct dns_in_flight_counts *waited = &dns->in_flight.counts;
-	uint64_t *metric = engine->metrics->value;
-
-	metric[METRIC_DNS_PACKETS] = dns->counts.packets;
-	metric[METRIC_DNS_DUPLICATES] = dns->counts.duplicates;
-	metric[METRIC_DNS_OTHER_PORTS] = dns->counts.other_ports;
-	metric[METRIC_DNS_MESSAGES] = dns->counts.messages;
-	metric[METRIC_DNS_CUT] = dns->counts.cut;
-	metric[METRIC_DNS_TRUNCATED] = dns->counts.truncated;
-	metric[METRIC_DNS_OTHER_TYPES] = dns->counts.other_types;
-	metric[METRIC_DNS_LOCAL] = dns->counts.local;
-#define REJECTED(symbol, name, meaning) \
-	metric[METRIC_DNS_REJECTED_##symbol] = dns->counts.rejected[DNS_REJECT_##symbol];
-	DNS_REJECTS(REJECTED)
-#undef REJECTED
-	metric[METRIC_DNS_QUERIES] = waited->queries;
-	metric[METRIC_DNS_RETRIES] = waited->retries;
-	metric[METRIC_DNS_ANSWERS] = waited->answers;
-	metric[METRIC_DNS_TIMEOUTS] = waited->timeouts;
-	metric[METRIC_DNS_LATE] = waited->late;
-	metric[METRIC_DNS_UNMATCHED] = waited->unmatched;
-	metric[METRIC_DNS_EVICTED] = waited->evicted;
-	metric[METRIC_DNS_STATS_EVICTED] = dns->stats.counts.evicted;
-	metric[METRIC_DNS_IN_FLIGHT] = dns->in_flight.pool.used;
-	metric[METRIC_DNS_STATS] = dns->stats.used;
-}
-
-static void measure_names(const struct engine *engine)
-{
-	const struct names *names = &engine->dns.names;
-	uint64_t *metric = engine->metrics->value;
-
-	metric[METRIC_NAMES_LOOKUPS] = names->counts.lookups;
-	metric[METRIC_NAMES_HITS] = names->counts.hits;
-	metric[METRIC_NAMES_ADDED] = names->counts.added;
-	metric[METRIC_NAMES_EXPIRED] = names->counts.expired;
-	metric[METRIC_NAMES_EVICTED] = names->counts.evicted;
-	metric[METRIC_NAMES_DROPPED] = names->counts.dropped;
-	metric[METRIC_NAMES_REFUSED] = names->counts.refused;
-	metric[METRIC_NAMES_ADDRESSES] = names->entry_pool.used;
-}
-
-void engine_measure(struct engine *engine, uint64_t opened, bool at_mark)
-{
-	const struct conn_state *state = &engine->state;
-	uint64_t *metric = engine->metrics->value;
-
-	metric[METRIC_CONN_OPENED] = at_mark ? state->books.opened : opened;
-	metric[METRIC_CONN_CLOSED] = at_mark ? state->books.closed : state->counts.closed;
-	metric[METRIC_CONN_LIVE] = at_mark ? state->books.live : state->counts.live;
-	metric[METRIC_CONN_INFERRED] = state->counts.inferred;
-	metric[METRIC_CONN_LATE_CLOSE] = state->counts.late_close;
-	metric[METRIC_CONN_TABLE_FULL] = state->counts.table_full;
-	metric[METRIC_CONN_TRACKED] = state->table.used;
-	metric[METRIC_CONN_CAPACITY] = state->table.capacity;
-	measure_nat(engine);
-	measure_dns(engine);
-	measure_names(engine);
-	metric[METRIC_CLIENTS_REGISTERED] = engine->clients.count;
-	metric[METRIC_CLIENTS_EXPIRED] = engine->clients.expired;
-	metric[METRIC_CLIENTS_REFUSED] = engine->clients.refused;
-	metric[METRIC_CLIENTS_OVERFLOWED] = engine->clients.folded;
-	metric[METRIC_CLIENTS_WAITING] = engine->clients.log.next - engine->clients.log.first;
 }

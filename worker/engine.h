@@ -80,8 +80,9 @@ struct engine {
 	struct conn_events events;
 	struct exclude exclude;
 	struct nat_table nat;
-	struct conn_nat nat_found;	 /* of the last connection that was looked up */
-	struct names_cursor names_found; /* the same */
+	struct conn_nat nat_found;		   /* of the last connection that was looked up */
+	struct names_cursor names_found;	   /* the same */
+	struct dns_conversation_numbers dns_found; /* the same */
 	struct dns dns;
 	struct dns_events dns_events;
 	uint64_t names_told_ns; /* when names.v1 was last made */

@@ -99,6 +99,7 @@
 	X(DNS_UNMATCHED, "dns.unmatched", COUNTER)                                                \
 	X(DNS_EVICTED, "dns.evicted", COUNTER) /* queries */                                      \
 	X(DNS_STATS_EVICTED, "dns.stats_evicted", COUNTER)                                        \
+	X(DNS_CONVERSATIONS_EVICTED, "dns.conversations_evicted", COUNTER)                        \
 	X(DNS_REJECTED_SHORT, "dns.rejected_short", COUNTER)                                      \
 	X(DNS_REJECTED_OPCODE, "dns.rejected_opcode", COUNTER)                                    \
 	X(DNS_REJECTED_QUESTIONS, "dns.rejected_questions", COUNTER)                              \
@@ -138,6 +139,7 @@
 	X(NAT_CAPACITY, "nat.capacity", GAUGE)                                                    \
 	X(DNS_IN_FLIGHT, "dns.in_flight", GAUGE)                                                  \
 	X(DNS_STATS, "dns.stats", GAUGE) /* rows */                                               \
+	X(DNS_CONVERSATIONS, "dns.conversations", GAUGE)                                          \
 	X(NAMES_ADDRESSES, "names.addresses", GAUGE)                                              \
 	X(PUBLISH_SUBSCRIBERS, "publish.subscribers", GAUGE)
 

@@ -139,11 +139,32 @@ static void read_nat(struct pipeline *pipeline)
 	nat_socket_read(&pipeline->nat, clock_ns(CLOCK_MONOTONIC), &taker);
 }
 
-/* A close record, after the events of translation that came before it. */
+/* Before the connections that were opened to what they name. */
+static void read_packets(struct pipeline *pipeline, uint64_t seen_ns)
+{
+	const struct packet *packet = NULL;
+
+	packet_reader_begin(&pipeline->packets, clock_ns(CLOCK_MONOTONIC), seen_ns);
+	for (unsigned i = 0; i < PACKETS_PER_DRAIN; i++) {
+		packet = packet_reader_next(&pipeline->packets);
+		if (!packet)
+			break;
+		engine_packet(&pipeline->engine, packet);
+	}
+	pipeline->more_packets = packet != NULL;
+	packet_reader_end(&pipeline->packets);
+}
+
+/*
+ * A close record, after the events of translation and the packets that came before it. Where
+ * packets come faster than they are read it does not wait for them.
+ */
 static void take_close(struct pipeline *pipeline, const struct conn_record *record)
 {
 	if (record->at_ns > pipeline->nat.read_ns)
 		read_nat(pipeline);
+	if (record->at_ns > pipeline->packets.until_ns && !pipeline->more_packets)
+		read_packets(pipeline, record->at_ns);
 	engine_close(&pipeline->engine, record);
 }
 
@@ -241,28 +262,12 @@ bool pipeline_can_wait(const struct pipeline *pipeline)
 	return true;
 }
 
-/* Before the connections that were opened to what they name. */
-static void read_packets(struct pipeline *pipeline)
-{
-	const struct packet *packet = NULL;
-
-	packet_reader_begin(&pipeline->packets, clock_ns(CLOCK_MONOTONIC));
-	for (unsigned i = 0; i < PACKETS_PER_DRAIN; i++) {
-		packet = packet_reader_next(&pipeline->packets);
-		if (!packet)
-			break;
-		engine_packet(&pipeline->engine, packet);
-	}
-	pipeline->more_packets = packet != NULL;
-	packet_reader_end(&pipeline->packets);
-}
-
 void pipeline_drain(struct pipeline *pipeline)
 {
 	const struct conn_record *record;
 
 	read_nat(pipeline);
-	read_packets(pipeline);
+	read_packets(pipeline, 0);
 	batch_reader_begin(&pipeline->reader);
 	while ((record = batch_reader_next(&pipeline->reader)))
 		take_close(pipeline, record);

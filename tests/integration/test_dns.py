@@ -8,7 +8,7 @@ import subprocess
 import pytest
 
 from harness import dns_world
-from harness.dns_world import HOST, NOBODY, SERVER, SERVER6
+from harness.dns_world import HOST, NOBODY, SERVER, SERVER6, query
 from harness.recordings import TOPICS, Lines, of_topic, replay, seq_of, start_recording, stop_recording
 from harness.scale import scaled, wait_until
 from harness.sockets import connect, listen
@@ -82,11 +82,6 @@ def test_codes_and_types_are_counted_as_the_resolver_gave_them(world):
     assert sum(latency["buckets"]) + latency["zeroes"] == 4
     assert latency["min"] <= latency["sum"] / 4 <= latency["max"]
     assert tcp["client"] == HOST and tcp["server_port"] == 53
-
-
-def query(name, number, kind=1):
-    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
-    return struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, 1)
 
 
 def answer_to(question, address, ttl=60):

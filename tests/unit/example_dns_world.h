@@ -171,7 +171,25 @@ static inline void example_dns_ask(struct example_dns_world *world)
 		example_dns_send(world, client, id, true, is_tcp);
 }
 
-/* A connection to an address that may have a name; closed or live. */
+/* Makes a connection the one on which a client asks, as example_capture() has its packets. */
+static inline void example_dns_converse(struct conn_record *record, unsigned client, bool is_tcp)
+{
+	const uint8_t from[16] = {10, 1, (uint8_t)(client >> 8), (uint8_t)client};
+	const uint8_t to[16] = {10, 2, 0, (uint8_t)(client % 3)};
+
+	record->family = client % 4 == 3 ? RECORD_FAMILY_IPV6 : RECORD_FAMILY_IPV4;
+	record->protocol = is_tcp ? IPPROTO_TCP : IPPROTO_UDP;
+	if (!is_tcp) {
+		record->tcp_state = 0;
+		record->end = record->kind == RECORD_KIND_CLOSE ? RECORD_END_IDLE : RECORD_END_NONE;
+	}
+	memcpy(record->local_ip, from, sizeof(from));
+	memcpy(record->remote_ip, to, sizeof(to));
+	record->local_port = (__u16)(40000 + client);
+	record->remote_port = 53;
+}
+
+/* A connection to an address that may have a name, or on which somebody asks; closed or live. */
 static inline void example_dns_connect(struct example_dns_world *world)
 {
 	struct conn_record record = example_record();
@@ -188,6 +206,9 @@ static inline void example_dns_connect(struct example_dns_world *world)
 	record.sent_bytes = world->next_id;
 	memset(record.remote_ip, 0, sizeof(record.remote_ip));
 	memcpy(record.remote_ip, &(uint32_t){htonl(0x0a000000U | host)}, 4);
+	if (world->now_ns % 3 == 0)
+		example_dns_converse(&record, (unsigned)(world->now_ns / 3 % world->clients),
+				     world->now_ns % 7 < 3);
 	if (lives) {
 		record.id += host % 40;
 		engine_pass_begin(world->engine, world->now_ns, 0);

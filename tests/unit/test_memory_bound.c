@@ -40,9 +40,11 @@ Test(memory_bound, grows_with_each_key_that_sizes_something)
 	dns = dns_settings_of(&standard);
 	config = standard;
 	config.state_max_connections += 1000;
+	larger = dns_settings_of(&config);
 	cr_expect_eq(total(&config, &host) - total(&standard, &host),
-		     conn_table_bytes(66536) - conn_table_bytes(65536) +
-			     recorder_bytes(66536, 0, &dns) - recorder_bytes(65536, 0, &dns) +
+		     conn_table_bytes(66536) - conn_table_bytes(65536) + dns_bytes(&larger) -
+			     dns_bytes(&dns) + recorder_bytes(66536, 0, &larger) -
+			     recorder_bytes(65536, 0, &dns) +
 			     1000 * 16 * sizeof(struct client_told));
 	config = standard;
 	config.dns_max_names += 1000;

@@ -87,7 +87,7 @@ Test(packet_reader, gives_the_oldest_of_all_rings_first)
 		at_ns += state % 1000;
 		put((unsigned)(state >> 20) % RINGS, at_ns, i);
 	}
-	packet_reader_begin(&reader, at_ns + PACKET_READER_SETTLE_NS);
+	packet_reader_begin(&reader, at_ns + PACKET_READER_SETTLE_NS, 0);
 	while ((packet = packet_reader_next(&reader))) {
 		cr_assert_geq(packet->record.at_ns, last);
 		last = packet->record.at_ns;
@@ -106,7 +106,7 @@ Test(packet_reader, what_is_younger_than_the_pass_waits_for_the_next_one)
 	put(0, START_NS, 1);
 	put(0, START_NS + 10, 3);
 	put(1, START_NS + 5, 2);
-	packet_reader_begin(&reader, START_NS + 5 + PACKET_READER_SETTLE_NS);
+	packet_reader_begin(&reader, START_NS + 5 + PACKET_READER_SETTLE_NS, 0);
 	cr_assert_eq(packet_reader_next(&reader)->record.sequence, 1);
 	cr_assert_eq(packet_reader_next(&reader)->record.sequence, 2);
 	cr_assert_null(packet_reader_next(&reader));
@@ -115,7 +115,7 @@ Test(packet_reader, what_is_younger_than_the_pass_waits_for_the_next_one)
 	cr_expect_eq(unread(1), 0);
 	/* Another CPU was late: what it wrote is older, and comes first. */
 	put(1, START_NS + 7, 4);
-	packet_reader_begin(&reader, START_NS + 10 + PACKET_READER_SETTLE_NS);
+	packet_reader_begin(&reader, START_NS + 10 + PACKET_READER_SETTLE_NS, 0);
 	packet = packet_reader_next(&reader);
 	cr_assert_eq(packet->record.sequence, 4);
 	cr_assert_eq(packet_reader_next(&reader)->record.sequence, 3);
@@ -129,12 +129,12 @@ Test(packet_reader, a_pass_that_is_ended_early_leaves_the_rest)
 	for (uint32_t i = 0; i < 30; i++)
 		put(i % 3, START_NS + i, i);
 	for (uint32_t next = 0; next < 30; next += 4) {
-		packet_reader_begin(&reader, START_NS + 30 + PACKET_READER_SETTLE_NS);
+		packet_reader_begin(&reader, START_NS + 30 + PACKET_READER_SETTLE_NS, 0);
 		for (uint32_t i = next; i < next + 4 && i < 30; i++)
 			cr_assert_eq(packet_reader_next(&reader)->record.sequence, i);
 		packet_reader_end(&reader);
 	}
-	packet_reader_begin(&reader, START_NS + 30 + PACKET_READER_SETTLE_NS);
+	packet_reader_begin(&reader, START_NS + 30 + PACKET_READER_SETTLE_NS, 0);
 	cr_expect_null(packet_reader_next(&reader));
 	packet_reader_end(&reader);
 	cr_expect_eq(reader.packets, 30);
@@ -149,7 +149,7 @@ Test(packet_reader, what_is_none_is_counted_and_passed_over)
 	/* No ring may be held up by what has a time that will not come. */
 	put(0, UINT64_MAX, 3);
 	put(0, START_NS + 2, 4);
-	packet_reader_begin(&reader, START_NS + 2 + PACKET_READER_SETTLE_NS);
+	packet_reader_begin(&reader, START_NS + 2 + PACKET_READER_SETTLE_NS, 0);
 	cr_assert_eq(packet_reader_next(&reader)->record.sequence, 2);
 	cr_assert_eq(packet_reader_next(&reader)->record.sequence, 4);
 	cr_assert_null(packet_reader_next(&reader));

@@ -44,7 +44,7 @@ static void make_tape(struct example_tape *tape)
 	example_dns_live(&world, 5);
 	cr_assert_eq(recording_end(&recording, id), 0);
 	cr_assert(fetch(tape, id));
-	for (unsigned type = TAPE_STATE_DNS; type <= TAPE_STATE_DNS_SEEN; type++)
+	for (unsigned type = TAPE_STATE_DNS; type <= TAPE_STATE_DNS_CONVERSATION; type++)
 		cr_assert_neq(find_entry(tape, type, 0), 0, "no entry of type %u", type);
 }
 
@@ -105,6 +105,8 @@ static void break_tape(const struct example_tape *whole, const struct broken *br
 #define FLOW(member) TAPE_STATE_DNS_FLOW, 0, SET, MEMBER(struct dns_stream_saved_flow, member)
 #define BLOCK(member) TAPE_STATE_DNS_BLOCK, 0, SET, MEMBER(struct dns_stream_saved_block, member)
 #define SEEN(member) TAPE_STATE_DNS_SEEN, 0, SET, MEMBER(struct tape_state_dns_seen, member)
+#define CONVERSATION(member) \
+	TAPE_STATE_DNS_CONVERSATION, 0, SET, MEMBER(struct tape_state_dns_conversation, member)
 #define TWICE(type) type, 0, DOUBLE, 0, 0, 0
 #define WITHOUT(type) type, 0, DROP, 0, 0, 0
 
@@ -122,6 +124,7 @@ static void break_tape(const struct example_tape *whole, const struct broken *br
 #define NO_NEWS "no news of names can be this"
 #define NO_FLOW "no TCP flow can be this"
 #define NO_BLOCK "no part of a message can be this"
+#define NO_CONVERSATION "no DNS conversation can be this"
 #define NO_PACKET "no packet that was seen can be this"
 #define OTHERS_ADDRESS "an address has another one's place"
 #define OTHERS_ROW "a row of DNS statistics has another one's place"
@@ -213,6 +216,12 @@ Test(recording_dns, a_beginning_that_no_worker_writes_is_refused_with_its_reason
 		{SEEN(pad0), 1, NO_PACKET},
 		{SEEN(hash), 0, NO_PACKET},
 		{TWICE(TAPE_STATE_DNS_SEEN), NO_PACKET},
+		{CONVERSATION(key.family), 5, NO_CONVERSATION},
+		{CONVERSATION(key.protocol), 1, NO_CONVERSATION},
+		{CONVERSATION(key.pad[1]), 1, NO_CONVERSATION},
+		{CONVERSATION(is_ended), 2, NO_CONVERSATION},
+		{CONVERSATION(is_ended), 1ULL << 32, NO_CONVERSATION},
+		{TWICE(TAPE_STATE_DNS_CONVERSATION), NO_CONVERSATION},
 	};
 	struct example_output output;
 	struct example_tape whole;

@@ -161,6 +161,8 @@ Test(recording_dns_state, the_largest_state_fits)
 		memcpy(query.name, name.wire, name.length);
 		dns_in_flight_query(&engine->dns.in_flight, &query, world.now_ns);
 		dns_stats_query(&engine->dns.stats, &query);
+		query.client_port = (uint16_t)number;
+		dns_conversations_query(&engine->dns.conversations, &query, world.now_ns);
 		dns_news_put(&engine->dns.news, &address, &name);
 		names_add(&engine->dns.names, address.family, address.ip, name.wire, name.length,
 			  60, world.now_ns);

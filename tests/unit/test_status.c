@@ -86,7 +86,7 @@ Test(status, is_written_with_every_key)
 		"\"gauges\":{\"conn.live\":1,\"conn.tracked\":1,\"conn.capacity\":64,"
 		"\"clients.registered\":0,\"clients.waiting\":0,"
 		"\"nat.entries\":0,\"nat.ended\":0,\"nat.capacity\":0,"
-		"\"dns.in_flight\":0,\"dns.stats\":0,\"names.addresses\":0,"
+		"\"dns.in_flight\":0,\"dns.stats\":0,\"dns.conversations\":0,\"names.addresses\":0,"
 		"\"publish.subscribers\":0},\"privd\":{\"alive\":true}}";
 	struct worker_facts facts = example_facts();
 	struct metrics metrics = {{0}};

@@ -316,6 +316,7 @@ bool clients_closed_next(struct clients *clients, struct client *client, struct 
 	*view = (struct conn_view){
 		.record = &entry->record,
 		.nat = entry->has_nat ? &entry->nat : NULL,
+		.dns = entry->has_dns ? &entry->dns : NULL,
 		.closed = true,
 		.inferred = entry->inferred,
 	};

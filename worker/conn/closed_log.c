@@ -43,6 +43,9 @@ struct closed_entry *closed_log_add(struct closed_log *log, const struct conn_vi
 	entry->has_nat = view->nat != NULL;
 	if (view->nat)
 		entry->nat = *view->nat;
+	entry->has_dns = view->dns != NULL;
+	if (view->dns)
+		entry->dns = *view->dns;
 	return entry;
 }
 

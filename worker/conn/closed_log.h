@@ -17,11 +17,13 @@
 
 struct closed_entry {
 	struct conn_record record;
-	struct conn_nat nat;	 /* if has_nat */
+	struct conn_nat nat;		     /* if has_nat */
+	struct dns_conversation_numbers dns; /* if has_dns */
 	struct conn_totals base; /* told by an earlier entry of the same connection, if has_base */
 	uint64_t told_by;	 /* bits of the clients that were told of it while it lived */
 	bool has_base;
 	bool has_nat;
+	bool has_dns;
 	bool inferred;
 };
 

@@ -9,6 +9,7 @@
 
 #include "proto/record.h"
 #include "worker/conn/totals.h"
+#include "worker/dns/conversations.h"
 #include "worker/dns/names.h"
 
 #include <stdbool.h>
@@ -33,6 +34,8 @@ struct conn_view {
 	/* Names of the remote end, which a copy of the cursor goes over; NULL: none is known. */
 	const struct names *names;
 	struct names_cursor *names_found;
+	const struct dns_conversation_numbers
+		*dns; /* that it is; NULL: it is none, or nothing is known */
 	bool closed;
 	bool inferred;	 /* closed without a close record */
 	bool intra_host; /* the other end is known to be this host's, whatever the addresses say */

@@ -24,6 +24,7 @@ struct dns_settings dns_settings_of(const struct config *config)
 		.types = config->dns_types,
 		.timeout_ns = config->dns_timeout_s * NS_PER_S,
 		.max_in_flight = config->dns_max_in_flight,
+		.max_conversations = config->state_max_connections,
 		.stats = {.max_rows = config->dns_max_stats, .domains = config->dns_domains},
 		.names =
 			{
@@ -49,6 +50,9 @@ int dns_init(struct dns *dns, const struct dns_settings *settings, const char *s
 	if (result == 0)
 		result = dns_stats_init(&dns->stats, &settings->stats, secret);
 	if (result == 0)
+		result = dns_conversations_init(&dns->conversations, settings->max_conversations,
+						secret);
+	if (result == 0)
 		result = names_init(&dns->names, &settings->names, secret);
 	return result;
 }
@@ -58,6 +62,7 @@ void dns_fini(struct dns *dns)
 	dns_stream_fini(&dns->stream);
 	dns_in_flight_fini(&dns->in_flight);
 	dns_stats_fini(&dns->stats);
+	dns_conversations_fini(&dns->conversations);
 	names_fini(&dns->names);
 }
 
@@ -67,10 +72,11 @@ uint64_t dns_bytes(const struct dns_settings *settings)
 		return 0;
 	return DNS_STREAM_BYTES + dns_in_flight_bytes(settings->max_in_flight) +
 	       dns_stats_bytes(settings->stats.max_rows) +
+	       dns_conversations_bytes(settings->max_conversations) +
 	       names_bytes(settings->names.max_addresses);
 }
 
-static bool is_port(const struct dns *dns, uint16_t port)
+bool dns_is_port(const struct dns *dns, uint16_t port)
 {
 	for (uint32_t i = 0; i < dns->settings.ports.count; i++) {
 		if (dns->settings.ports.port[i] == port)
@@ -125,24 +131,27 @@ static void make_query(struct dns_query *query, const struct side *side, uint8_t
 	memcpy(query->name, message->question.wire, message->question.length);
 }
 
+static void count_timeout(struct dns *dns, const struct dns_query *query, uint64_t asked_ns)
+{
+	dns_stats_timeout(&dns->stats, query);
+	dns_conversations_timeout(&dns->conversations, query, asked_ns);
+}
+
 static void take_query(struct dns *dns, const struct dns_query *query, uint64_t at_ns)
 {
-	const bool counts = has_statistics(dns, query);
+	const enum dns_in_flight_query kind = dns_in_flight_query(&dns->in_flight, query, at_ns);
 
-	switch (dns_in_flight_query(&dns->in_flight, query, at_ns)) {
-	case DNS_QUERY_RETRY:
-		if (counts)
-			dns_stats_retry(&dns->stats, query);
+	if (!has_statistics(dns, query))
 		return;
-	case DNS_QUERY_AFTER_TIMEOUT:
-		if (counts)
-			dns_stats_timeout(&dns->stats, query);
-		break;
-	case DNS_QUERY_NEW:
-		break;
+	if (kind == DNS_QUERY_RETRY) {
+		dns_stats_retry(&dns->stats, query);
+		dns_conversations_retry(&dns->conversations, query, at_ns);
+		return;
 	}
-	if (counts)
-		dns_stats_query(&dns->stats, query);
+	if (kind == DNS_QUERY_AFTER_TIMEOUT)
+		count_timeout(dns, query, at_ns - dns->settings.timeout_ns);
+	dns_stats_query(&dns->stats, query);
+	dns_conversations_query(&dns->conversations, query, at_ns);
 }
 
 static void take_names(struct dns *dns, const struct dns_message *message, uint64_t at_ns)
@@ -159,21 +168,21 @@ static void take_names(struct dns *dns, const struct dns_message *message, uint6
 static void take_answer(struct dns *dns, const struct dns_query *query,
 			const struct dns_message *message, uint64_t at_ns)
 {
-	const bool counts = has_statistics(dns, query);
 	uint64_t latency_ns;
+	const enum dns_in_flight_answer kind =
+		dns_in_flight_answer(&dns->in_flight, query, at_ns, &latency_ns);
+	const uint64_t latency_us = latency_ns / NS_PER_US;
 
-	switch (dns_in_flight_answer(&dns->in_flight, query, at_ns, &latency_ns)) {
-	case DNS_ANSWER_UNMATCHED:
+	if (kind == DNS_ANSWER_UNMATCHED)
 		return;
-	case DNS_ANSWER_LATE:
-		if (counts)
-			dns_stats_timeout(&dns->stats, query);
-		break;
-	case DNS_ANSWER_MATCHED:
-		if (counts)
-			dns_stats_answer(&dns->stats, query, message->rcode,
-					 latency_ns / NS_PER_US);
-		break;
+	if (has_statistics(dns, query)) {
+		if (kind == DNS_ANSWER_LATE) {
+			count_timeout(dns, query, at_ns - latency_ns);
+		} else {
+			dns_stats_answer(&dns->stats, query, message->rcode, latency_us);
+			dns_conversations_answer(&dns->conversations, query, at_ns - latency_ns,
+						 message->rcode, latency_us);
+		}
 	}
 	/* Whoever asked may still use what came too late. */
 	take_names(dns, message, at_ns);
@@ -195,7 +204,7 @@ static void take_message(struct dns *dns, uint8_t protocol, const struct dns_str
 	dns->counts.cut += message->incomplete && from->cut;
 	dns->counts.truncated += message->truncated;
 	side = side_of(from->ends, message->is_response);
-	if (!is_port(dns, side.server_port)) {
+	if (!dns_is_port(dns, side.server_port)) {
 		dns->counts.other_ports++;
 		return;
 	}
@@ -238,14 +247,15 @@ static void take_datagram(struct dns *dns, const struct dns_frame *frame, uint64
 void dns_tick(struct dns *dns, uint64_t now_ns)
 {
 	const struct dns_stream_sink sink = sink_of(dns);
-	const struct dns_query *query;
+	const struct dns_in_flight_entry *expired;
 
 	if (!dns->settings.enabled)
 		return;
-	while ((query = dns_in_flight_expire(&dns->in_flight, now_ns))) {
-		if (has_statistics(dns, query))
-			dns_stats_timeout(&dns->stats, query);
+	while ((expired = dns_in_flight_expire(&dns->in_flight, now_ns))) {
+		if (has_statistics(dns, &expired->query))
+			count_timeout(dns, &expired->query, expired->first_ns);
 	}
+	dns_conversations_tick(&dns->conversations, now_ns);
 	dns_stream_tick(&dns->stream, now_ns, &sink);
 	names_tick(&dns->names, now_ns);
 }
@@ -276,7 +286,7 @@ void dns_take(struct dns *dns, const struct dns_frame *frame, uint32_t interface
 	const struct dns_stream_sink sink = sink_of(dns);
 
 	dns->counts.packets++;
-	if (!is_port(dns, frame->source_port) && !is_port(dns, frame->destination_port)) {
+	if (!dns_is_port(dns, frame->source_port) && !dns_is_port(dns, frame->destination_port)) {
 		dns->counts.other_ports++;
 		return;
 	}

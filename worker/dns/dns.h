@@ -2,7 +2,7 @@
 /*
  * DNS: from a captured packet to statistics and reverse names.
  *
- *   frame -> (TCP: stream ->) message -> query or answer -> in flight -> statistics
+ *   frame -> (TCP: stream ->) message -> query or answer -> in flight -> statistics, conversations
  *                                                      `-> names
  *
  * Only an answer to a question that was seen gives names: nobody can name an address by an answer that
@@ -12,6 +12,7 @@
 #define SOCKWARDEN_WORKER_DNS_DNS_H
 
 #include "common/config/config.h"
+#include "worker/dns/conversations.h"
 #include "worker/dns/duplicates.h"
 #include "worker/dns/frame.h"
 #include "worker/dns/in_flight.h"
@@ -35,6 +36,7 @@ struct dns_settings {
 	struct config_dns_types types; /* others are not looked at */
 	uint64_t timeout_ns;
 	uint32_t max_in_flight;
+	uint32_t max_conversations;
 	struct dns_stats_settings stats;
 	struct names_settings names;
 };
@@ -57,6 +59,7 @@ struct dns {
 	struct dns_stream stream;
 	struct dns_in_flight in_flight;
 	struct dns_stats stats;
+	struct dns_conversations conversations;
 	struct names names;
 	struct dns_counts counts;
 	struct dns_news news;	    /* names that were learnt, to be told */
@@ -78,6 +81,9 @@ void dns_tick(struct dns *dns, uint64_t now_ns);
 
 /* What the socket filter has told of a packet. */
 void dns_frame_of(struct dns_frame *frame, const struct packet *packet);
+
+/* Whether it is a configured port of servers. */
+bool dns_is_port(const struct dns *dns, uint16_t port);
 
 /* A packet, in the order of their times; at_ns is CLOCK_MONOTONIC, interface an index. */
 void dns_take(struct dns *dns, const struct dns_frame *frame, uint32_t interface, uint64_t at_ns);

@@ -126,6 +126,7 @@ enum dns_in_flight_answer dns_in_flight_answer(struct dns_in_flight *table,
 		return DNS_ANSWER_UNMATCHED;
 	}
 	age_ns = age_of(table, index, now_ns);
+	*latency_ns = age_ns;
 	remove_entry(table, index);
 	if (age_ns > table->timeout_ns) {
 		table->counts.timeouts++;
@@ -133,11 +134,10 @@ enum dns_in_flight_answer dns_in_flight_answer(struct dns_in_flight *table,
 		return DNS_ANSWER_LATE;
 	}
 	table->counts.answers++;
-	*latency_ns = age_ns;
 	return DNS_ANSWER_MATCHED;
 }
 
-const struct dns_query *dns_in_flight_expire(struct dns_in_flight *table, uint64_t now_ns)
+const struct dns_in_flight_entry *dns_in_flight_expire(struct dns_in_flight *table, uint64_t now_ns)
 {
 	const uint32_t oldest = table->list.oldest;
 
@@ -145,7 +145,7 @@ const struct dns_query *dns_in_flight_expire(struct dns_in_flight *table, uint64
 		return NULL;
 	remove_entry(table, oldest);
 	table->counts.timeouts++;
-	return &table->entries[oldest].query;
+	return &table->entries[oldest];
 }
 
 uint32_t dns_in_flight_next(const struct dns_in_flight *table, uint32_t after)

@@ -81,8 +81,8 @@ enum dns_in_flight_query dns_in_flight_query(struct dns_in_flight *table,
 					     const struct dns_query *query, uint64_t now_ns);
 
 /*
- * An answer was seen: query is what it answers. With DNS_ANSWER_MATCHED *latency_ns is its time since the
- * first query, 0 where the two were seen in the wrong order; 0 also with all else.
+ * An answer was seen: query is what it answers. *latency_ns is its time since the first query, 0 where the
+ * two were seen in the wrong order, and with DNS_ANSWER_UNMATCHED.
  */
 enum dns_in_flight_answer dns_in_flight_answer(struct dns_in_flight *table,
 					       const struct dns_query *query, uint64_t now_ns,
@@ -92,7 +92,8 @@ enum dns_in_flight_answer dns_in_flight_answer(struct dns_in_flight *table,
  * Takes out the oldest query if it is older than the timeout. It is good until the next call; NULL if
  * there is none (any more).
  */
-const struct dns_query *dns_in_flight_expire(struct dns_in_flight *table, uint64_t now_ns);
+const struct dns_in_flight_entry *dns_in_flight_expire(struct dns_in_flight *table,
+						       uint64_t now_ns);
 
 /*
  * Goes over all queries in an order that dns_in_flight_put() takes them back in: after is the index given

@@ -82,9 +82,11 @@ static bool advance(struct packet_reader *reader, struct packet_source *source)
 	}
 }
 
-void packet_reader_begin(struct packet_reader *reader, uint64_t now_ns)
+void packet_reader_begin(struct packet_reader *reader, uint64_t now_ns, uint64_t seen_ns)
 {
 	reader->until_ns = now_ns > PACKET_READER_SETTLE_NS ? now_ns - PACKET_READER_SETTLE_NS : 0;
+	if (reader->until_ns < seen_ns)
+		reader->until_ns = seen_ns;
 	reader->heap_count = 0;
 	reader->given = false;
 	for (uint32_t i = 0; i < reader->count; i++) {

@@ -5,7 +5,7 @@
  * next, and what is younger than the pass waits for the next one, since another CPU may still be
  * writing something older.
  *
- *   packet_reader_begin(reader, now_ns);
+ *   packet_reader_begin(reader, now_ns, 0);
  *   while (packet_reader_next(reader, &packet))
  *           ...
  *   packet_reader_end(reader);
@@ -42,8 +42,11 @@ struct packet_reader {
 int packet_reader_init(struct packet_reader *reader, struct packet_source *sources, uint32_t count);
 void packet_reader_fini(struct packet_reader *reader);
 
-/* Begins a pass over what is there at now_ns (CLOCK_MONOTONIC, read before this call). */
-void packet_reader_begin(struct packet_reader *reader, uint64_t now_ns);
+/*
+ * Begins a pass over what is there at now_ns (CLOCK_MONOTONIC, read before this call), and was there
+ * at seen_ns: what led to something that was seen already is in the rings, however short ago it was.
+ */
+void packet_reader_begin(struct packet_reader *reader, uint64_t now_ns, uint64_t seen_ns);
 
 /* The next packet, good until the next call; NULL at the end of the pass. */
 const struct packet *packet_reader_next(struct packet_reader *reader);

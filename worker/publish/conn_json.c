@@ -2,6 +2,7 @@
 #include "worker/publish/conn_json.h"
 
 #include "worker/publish/conn_terms.h"
+#include "worker/publish/dns_json.h"
 #include "worker/publish/names_json.h"
 
 #include <netinet/in.h>
@@ -156,7 +157,8 @@ static void write_outcome(struct json *json, const struct conn_view *view)
 	JSON_TEXT(json, ",\"intra_host\":");
 	json_bool(json, conn_is_intra_host(view));
 	write_nat(json, view);
-	JSON_TEXT(json, ",\"dns\":null");
+	JSON_TEXT(json, ",\"dns\":");
+	dns_json_write_conversation(json, view->dns);
 	if (view->rolled_up > 0) {
 		JSON_TEXT(json, ",\"rolled_up\":");
 		json_u64(json, view->rolled_up);

@@ -135,3 +135,41 @@ void dns_json_write(struct json *json, const struct dns_stats_view *view)
 	write_histogram(json, &numbers->failure_latency_us);
 	JSON_TEXT(json, "}");
 }
+
+static void write_sum(struct json *json, uint64_t count, uint64_t sum)
+{
+	JSON_TEXT(json, "{\"count\":");
+	json_number(json, count);
+	JSON_TEXT(json, ",\"sum\":");
+	json_number(json, sum);
+	JSON_TEXT(json, "}");
+}
+
+void dns_json_write_conversation(struct json *json, const struct dns_conversation_numbers *numbers)
+{
+	uint64_t answers;
+	bool first = true;
+
+	if (!numbers) {
+		JSON_TEXT(json, "null");
+		return;
+	}
+	answers = dns_conversation_answers(numbers);
+	JSON_TEXT(json, "{\"queries\":");
+	json_u64(json, numbers->queries);
+	JSON_TEXT(json, ",\"retries\":");
+	json_u64(json, numbers->retries);
+	JSON_TEXT(json, ",\"answers\":");
+	json_u64(json, answers);
+	JSON_TEXT(json, ",\"timeouts\":");
+	json_u64(json, numbers->timeouts);
+	JSON_TEXT(json, ",\"rcodes\":{");
+	for (unsigned i = 0; i < DNS_CONVERSATION_RCODES; i++)
+		write_rcode(json, rcode_names[i], numbers->rcode[i], &first);
+	write_rcode(json, "OTHER", numbers->rcode_other, &first);
+	JSON_TEXT(json, "},\"latency_us\":");
+	write_sum(json, numbers->rcode[0], numbers->latency_us);
+	JSON_TEXT(json, ",\"failure_latency_us\":");
+	write_sum(json, answers - numbers->rcode[0], numbers->failure_latency_us);
+	JSON_TEXT(json, "}");
+}

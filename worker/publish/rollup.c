@@ -132,6 +132,14 @@ static void record_set_totals(struct conn_record *record, const struct conn_tota
 	record->retransmits = totals->retransmits;
 }
 
+static void add_dns(struct rollup_row *row, const struct conn_view *view)
+{
+	if (!view->dns)
+		return;
+	row->has_dns = true;
+	dns_conversation_add(&row->dns, view->dns);
+}
+
 static void add_times(struct rollup_row *row, const struct conn_record *record)
 {
 	row->srtt_us += record->srtt_us;
@@ -174,6 +182,7 @@ static bool merge(struct rollup_row *row, const struct conn_view *view)
 		row->record.remote_port = 0;
 		row->nat.remote_port = 0;
 	}
+	add_dns(row, view);
 	add_times(row, record);
 	return true;
 }
@@ -195,6 +204,7 @@ static bool add_row(struct rollup *rollup, const struct conn_view *view)
 	row->has_nat = view->nat != NULL;
 	if (view->nat)
 		row->nat = *view->nat;
+	add_dns(row, view);
 	add_times(row, view->record);
 	return true;
 }
@@ -234,6 +244,7 @@ struct conn_view rollup_view(struct rollup *rollup, uint32_t number)
 		.record = &row->record,
 		.previous = row->has_previous ? &row->previous : NULL,
 		.nat = row->has_nat ? &row->nat : NULL,
+		.dns = row->has_dns ? &row->dns : NULL,
 		.rolled_up = row->count > 1 ? row->count : 0,
 		.closed = true,
 		.inferred = row->inferred,

@@ -28,7 +28,8 @@ struct rollup_row {
 	struct conn_totals delta;    /* sums, as record's totals are */
 	struct conn_totals previous; /* what makes delta out of these; set by rollup_view() */
 	struct conn_nat nat;	     /* if has_nat */
-	uint64_t srtt_us;	     /* sums over the connections that have them */
+	struct dns_conversation_numbers dns; /* sums, if has_dns */
+	uint64_t srtt_us;		     /* sums over the connections that have them */
 	uint64_t rttvar_us;
 	uint64_t handshake_us;
 	uint32_t measured; /* connections with a round trip */
@@ -36,6 +37,7 @@ struct rollup_row {
 	uint32_t count;
 	bool has_previous;
 	bool has_nat;
+	bool has_dns;
 	bool inferred;
 };
 

@@ -43,6 +43,8 @@ static const struct {
 	{TAPE_STATE_DNS_BLOCK, TAPE_DNS_BLOCK_BYTES, sizeof(struct dns_stream_saved_block), 1},
 	{TAPE_STATE_DNS_SEEN, sizeof(struct tape_state_dns_seen),
 	 sizeof(struct tape_state_dns_seen), 1},
+	{TAPE_STATE_DNS_CONVERSATION, sizeof(struct tape_state_dns_conversation),
+	 sizeof(struct tape_state_dns_conversation), 1},
 	{TAPE_TICK, sizeof(struct tape_tick), sizeof(struct tape_tick), 1},
 	{TAPE_CLOSE, sizeof(struct conn_record), sizeof(struct conn_record), 1},
 	{TAPE_PASS_BEGIN, sizeof(struct tape_pass_begin), sizeof(struct tape_pass_begin), 1},

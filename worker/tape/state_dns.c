@@ -118,6 +118,24 @@ static void save_duplicates(struct tape_writer *writer, const struct duplicates 
 	}
 }
 
+static void save_conversations(struct tape_writer *writer, const struct dns_conversations *table)
+{
+	uint32_t index = INDEX_NONE;
+
+	while ((index = dns_conversations_next(table, index)) != INDEX_NONE) {
+		const struct dns_conversation *entry = &table->entries[index];
+		struct tape_state_dns_conversation saved = {
+			.key = entry->key,
+			.total = entry->total,
+			.is_ended = entry->is_ended,
+		};
+
+		memcpy(saved.ended, entry->ended, sizeof(saved.ended));
+		memcpy(saved.end_ns, entry->end_ns, sizeof(saved.end_ns));
+		tape_put(writer, TAPE_STATE_DNS_CONVERSATION, &saved, sizeof(saved));
+	}
+}
+
 void tape_state_dns_save(struct tape_writer *writer, const struct engine *engine)
 {
 	const struct dns *dns = &engine->dns;
@@ -138,6 +156,7 @@ void tape_state_dns_save(struct tape_writer *writer, const struct engine *engine
 	save_news(writer, &dns->news);
 	save_stream(writer, &dns->stream);
 	save_duplicates(writer, &dns->duplicates);
+	save_conversations(writer, &dns->conversations);
 }
 
 static uint64_t names_bytes_max(uint32_t max_addresses, uint64_t head)
@@ -173,7 +192,8 @@ uint64_t tape_state_dns_bytes_max(const struct dns_settings *settings)
 		       sizeof(struct dns_stats_saved_change)) +
 	       settings->max_in_flight * (head + sizeof(struct tape_state_dns_query)) +
 	       DNS_NEWS_CAPACITY * (head + sizeof(struct tape_state_dns_news)) + stream +
-	       DUPLICATES_PLACES * (head + sizeof(struct tape_state_dns_seen));
+	       DUPLICATES_PLACES * (head + sizeof(struct tape_state_dns_seen)) +
+	       settings->max_conversations * (head + sizeof(struct tape_state_dns_conversation));
 }
 
 void tape_state_dns_loader_init(struct tape_state_dns_loader *loader, struct engine *engine)
@@ -328,6 +348,25 @@ static const char *load_seen(struct tape_state_dns_loader *loader, const struct 
 	return NULL;
 }
 
+static const char *load_conversation(struct tape_state_dns_loader *loader,
+				     const struct tape_entry *entry)
+{
+	struct tape_state_dns_conversation saved;
+	struct dns_conversation conversation;
+
+	memcpy(&saved, entry->payload, sizeof(saved));
+	conversation = (struct dns_conversation){
+		.key = saved.key,
+		.total = saved.total,
+		.is_ended = saved.is_ended <= 1 ? (uint32_t)saved.is_ended : UINT32_MAX,
+	};
+	memcpy(conversation.ended, saved.ended, sizeof(saved.ended));
+	memcpy(conversation.end_ns, saved.end_ns, sizeof(saved.end_ns));
+	if (!dns_conversations_put(&loader->engine->dns.conversations, &conversation))
+		return "no DNS conversation can be this";
+	return NULL;
+}
+
 static const char *load_part(struct tape_state_dns_loader *loader, const struct tape_entry *entry)
 {
 	switch (entry->type) {
@@ -353,6 +392,8 @@ static const char *load_part(struct tape_state_dns_loader *loader, const struct 
 		return load_block(loader, entry);
 	case TAPE_STATE_DNS_SEEN:
 		return load_seen(loader, entry);
+	case TAPE_STATE_DNS_CONVERSATION:
+		return load_conversation(loader, entry);
 	default:
 		return "a part of the state of DNS that is not known here";
 	}

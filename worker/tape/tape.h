@@ -27,7 +27,7 @@
 #include <stdint.h>
 
 #define TAPE_MAGIC "SWTAPE\r\n" /* 8 bytes; a transfer that changes line ends shows */
-#define TAPE_VERSION 3
+#define TAPE_VERSION 4
 #define TAPE_BYTE_ORDER 0x01020304U
 /* No payload is longer. */
 #define TAPE_PAYLOAD_BYTES_MAX (256 * 1024)
@@ -80,12 +80,14 @@ enum tape_type {
 	TAPE_STATE_DNS_FLOW = 41,    /* struct dns_stream_saved_flow */
 	TAPE_STATE_DNS_BLOCK = 42,   /* struct dns_stream_saved_block */
 	TAPE_STATE_DNS_SEEN = 43,    /* struct tape_state_dns_seen */
-	TAPE_END = 127,		     /* struct tape_end */
+	/* struct tape_state_dns_conversation, in the order of dns_conversations_next() */
+	TAPE_STATE_DNS_CONVERSATION = 44,
+	TAPE_END = 127, /* struct tape_end */
 };
 
 static inline bool tape_type_is_dns(unsigned type)
 {
-	return type >= TAPE_STATE_DNS && type <= TAPE_STATE_DNS_SEEN;
+	return type >= TAPE_STATE_DNS && type <= TAPE_STATE_DNS_CONVERSATION;
 }
 
 static inline bool tape_type_is_state(unsigned type)

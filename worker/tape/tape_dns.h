@@ -10,6 +10,7 @@
 #ifndef SOCKWARDEN_WORKER_TAPE_TAPE_DNS_H
 #define SOCKWARDEN_WORKER_TAPE_TAPE_DNS_H
 
+#include "worker/dns/conversations.h"
 #include "worker/dns/names_save.h"
 #include "worker/dns/query.h"
 #include "worker/dns/stats_save.h"
@@ -56,6 +57,14 @@ struct tape_state_dns_seen {
 	uint32_t pad0;
 };
 
+struct tape_state_dns_conversation {
+	struct dns_conversation_key key;
+	struct dns_conversation_numbers total;
+	struct dns_conversation_numbers ended[DNS_SIDES];
+	uint64_t end_ns[DNS_SIDES];
+	uint64_t is_ended; /* 0 or 1 */
+};
+
 #define TAPE_DNS_QUERY_BYTES offsetof(struct tape_state_dns_query, query.name)
 #define TAPE_DNS_NEWS_BYTES offsetof(struct tape_state_dns_news, wire)
 #define TAPE_DNS_TEXT_BYTES offsetof(struct names_saved_text, wire)
@@ -67,5 +76,6 @@ _Static_assert(TAPE_DNS_QUERY_BYTES == 51, "no padding before the name");
 _Static_assert(TAPE_DNS_NEWS_BYTES == 22, "no padding before the name");
 _Static_assert(TAPE_DNS_ROW_BYTES == 531, "no padding before the name");
 _Static_assert(sizeof(struct tape_state_dns_seen) == 24, "no padding");
+_Static_assert(sizeof(struct tape_state_dns_conversation) == 232, "no padding");
 
 #endif

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A host that asks a resolver of its own, and the daemons that look on."""
 import contextlib
+import struct
 import subprocess
 
 from harness import daemons
@@ -10,6 +11,12 @@ from harness.scale import wait_until
 HOST, SERVER, NOBODY = "10.80.1.1", "10.80.1.2", "10.80.1.9"
 HOST6, SERVER6 = "fd80::1", "fd80::2"
 ZONE = {"www.example.org": [SERVER], "two.example.org": [SERVER, "10.80.1.3"]}
+
+
+def query(name, number, kind=1):
+    """A question as a client sends it (RFC 1035 4.1), of class IN."""
+    labels = b"".join(bytes([len(label)]) + label.encode() for label in name.split("."))
+    return struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, 1)
 
 
 class Resolver:
