@@ -452,8 +452,6 @@ int list_cgroups(struct bpf_iter__bpf_map_elem *ctx)
 #include "bpf/seed.h"
 #include "bpf/snapshot.h"
 
-#ifndef CONN_OLD_KERNEL
-
 /* One read() has 32 KiB. */
 #define CGROUPS_PER_RUN 64
 
@@ -491,5 +489,3 @@ int list_cgroups_by_task(struct bpf_iter__task *ctx)
 	walk->is_over = !run.is_full;
 	return 0;
 }
-
-#endif

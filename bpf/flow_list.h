@@ -59,19 +59,55 @@ static __always_inline u32 flow_stage_put(struct snapshot_stage *place, const st
  * Without a lock a datagram may be added to a flow while it is being ended; its bytes are lost then, which
  * takes one that comes within some ten ns of the end of its flow's long silence.
  */
-static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool only_ends)
+static __always_inline int flow_walk_one(u64 session_id, const struct flow_key *found,
+					 const struct flow *flow, bool only_ends, bool *is_gone)
 {
-	struct snapshot_stage *place = flow_stage(ctx->meta->session_id, 1);
-	struct flow_key *found = ctx->key;
-	struct flow *flow = ctx->value;
+	struct snapshot_stage *place = flow_stage(session_id, 1);
 
+	*is_gone = false;
 	if (place && found && flow) {
 		struct flow_key key = *found;
 
-		if (flow_stage_put(place, flow, only_ends) != RECORD_END_NONE)
+		*is_gone = flow_stage_put(place, flow, only_ends) != RECORD_END_NONE;
+		if (*is_gone)
 			bpf_map_delete_elem(&flow_sets, &key);
 	}
 	return iterator_result(!place);
+}
+
+static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool only_ends)
+{
+	bool is_gone;
+
+	return flow_walk_one(ctx->meta->session_id, ctx->key, ctx->value, only_ends, &is_gone);
+}
+
+static long walk_flow(void *map, const struct flow_key *key, struct flow *flow,
+		      struct walk_run *run)
+{
+	bool is_gone;
+
+	if (run->seen++ < run->at)
+		return 0;
+	if (flow_walk_one(run->session_id, key, flow, run->only_ends, &is_gone)) {
+		run->is_full = 1;
+		return 1;
+	}
+	run->at += !is_gone;
+	run->seen -= is_gone;
+	return 0;
+}
+
+SEC("iter/task")
+int list_flows_by_task(struct bpf_iter__task *ctx)
+{
+	return walk_hash(WALK_FLOWS, ctx->meta->session_id, &flow_sets, walk_flow, false);
+}
+
+SEC("iter/task")
+int sweep_flows_by_task(struct bpf_iter__task *ctx)
+{
+	return walk_hash(WALK_ENDED_FLOWS, ctx->meta->session_id, &flow_sets, walk_flow, true);
 }
 
 #else

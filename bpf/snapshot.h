@@ -150,6 +150,24 @@ int snapshot_spilled(struct bpf_iter__bpf_map_elem *ctx)
 	return spilled_put(ctx->meta->session_id, ctx->key, ctx->value);
 }
 
+static long walk_spilled(void *map, const u64 *owner, struct facts *facts, struct walk_run *run)
+{
+	if (run->seen++ < run->at)
+		return 0;
+	if (spilled_put(run->session_id, owner, facts)) {
+		run->is_full = 1;
+		return 1;
+	}
+	run->at++;
+	return 0;
+}
+
+SEC("iter/task")
+int snapshot_spilled_by_task(struct bpf_iter__task *ctx)
+{
+	return walk_hash(WALK_SPILLED, ctx->meta->session_id, &spilled_facts, walk_spilled, false);
+}
+
 #ifndef CONN_OLD_KERNEL
 
 /* One set of the table; 1 if there is no room. */
@@ -202,24 +220,6 @@ SEC("iter/task")
 int snapshot_by_task(struct bpf_iter__task *ctx)
 {
 	return walk_array(WALK_SNAPSHOT, ctx->meta->session_id, walk_set, FACTS_SETS, false);
-}
-
-static long walk_spilled(void *map, const u64 *owner, struct facts *facts, struct walk_run *run)
-{
-	if (run->seen++ < run->at)
-		return 0;
-	if (spilled_put(run->session_id, owner, facts)) {
-		run->is_full = 1;
-		return 1;
-	}
-	run->at++;
-	return 0;
-}
-
-SEC("iter/task")
-int snapshot_spilled_by_task(struct bpf_iter__task *ctx)
-{
-	return walk_hash(WALK_SPILLED, ctx->meta->session_id, &spilled_facts, walk_spilled);
 }
 
 #endif

@@ -81,9 +81,9 @@ static __always_inline int walk_array(u32 of, u64 session_id, long (*step)(u32, 
 }
 
 /* The same over a hash, whose order may change meanwhile: a pass may miss what is there, or have it twice. */
-static __always_inline int walk_hash(u32 of, u64 session_id, void *map, void *step)
+static __always_inline int walk_hash(u32 of, u64 session_id, void *map, void *step, bool only_ends)
 {
-	struct walk_run run = {.session_id = session_id};
+	struct walk_run run = {.session_id = session_id, .only_ends = only_ends};
 	struct walk *walk = walk_take(of, session_id);
 
 	if (!walk)
