@@ -10,14 +10,12 @@
 #include "cli/page.h"
 #include "cli/table.h"
 #include "cli/usage.h"
+#include "proto/query.h"
 
 #include <cjson/cJSON.h>
 
 #include <stdlib.h>
 #include <string.h>
-
-/* What one request may hold: sockwarden-events(7), "Queries". */
-#define ADDRESSES_AT_ONCE 160
 
 struct names_options {
 	struct usage_common common;
@@ -147,11 +145,11 @@ static enum exit_code look_up(const struct names_options *asked, const char *con
 	table_add_column(&table, "ADDRESS", false);
 	table_add_column(&table, "NAMES", false);
 	for (size_t i = 0; i < count && code == EXIT_OK && !output_is_broken();
-	     i += ADDRESSES_AT_ONCE) {
+	     i += QUERY_ADDRESSES_MAX) {
 		const size_t left = count - i;
 
 		code = ask(&client, asked, addresses + i,
-			   left < ADDRESSES_AT_ONCE ? left : ADDRESSES_AT_ONCE, &table);
+			   left < QUERY_ADDRESSES_MAX ? left : QUERY_ADDRESSES_MAX, &table);
 	}
 	if (code == EXIT_OK && !asked->json)
 		table_print(&table, stdout, SIZE_MAX, !asked->no_header, output_has_colour());

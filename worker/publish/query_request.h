@@ -5,6 +5,7 @@
 #ifndef SOCKWARDEN_WORKER_PUBLISH_QUERY_REQUEST_H
 #define SOCKWARDEN_WORKER_PUBLISH_QUERY_REQUEST_H
 
+#include "proto/query.h"
 #include "worker/conn/clients.h"
 #include "worker/publish/filter.h"
 
@@ -18,8 +19,6 @@
  */
 #define QUERY_PAGE_BYTES 24
 #define QUERY_MESSAGE_BYTES 192
-/* Addresses of one "names" request. */
-#define QUERY_ADDRESSES_MAX 160
 
 enum query_op {
 	QUERY_OP_SNAPSHOT,
