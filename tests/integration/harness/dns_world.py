@@ -19,7 +19,7 @@ def query(name, number, kind=1):
     return struct.pack("!6H", number, 0x0100, 1, 0, 0, 0) + labels + b"\0" + struct.pack("!2H", kind, 1)
 
 
-class Resolver:
+class Dnsmasq:
     """dnsmasq with a zone of its own, in the server's namespace."""
 
     def __init__(self, namespace, directory):
@@ -42,37 +42,49 @@ class Resolver:
 class World:
     """A host whose namespace is the initial one to privd, and a server at the end of its wire."""
 
-    def __init__(self, directory):
+    def __init__(self, directory, resolver=Dnsmasq, config=None):
         self.host, self.server = Netns("dns-host"), Netns("dns-server")
         self.device, _ = join(self.host, f"{HOST}/24", self.server, f"{SERVER}/24")
         self.host.ip("address", "add", f"{HOST6}/64", "dev", self.device, "nodad")
         device = self.server.run("ip", "-o", "link", "show", "type", "veth").stdout.split(": ")[1]
         self.server.ip("address", "add", f"{SERVER6}/64", "dev", device.split("@")[0], "nodad")
-        self.resolver = Resolver(self.server, directory)
+        self.resolver = resolver(self.server, directory)
         self.tracer = daemons.Tracer(
-            directory, config={"publish.interval_s": 2, "dns.timeout_s": 2},
+            directory, config={"publish.interval_s": 2, "dns.timeout_s": 2, **(config or {})},
             privd_prefix=["nsenter", f"--net={self.host.path}", "unshare", "--pid", "--fork",
                           "--kill-child", "--mount-proc"])
 
     def dig(self, *arguments):
         return self.host.run("dig", "+tries=1", "+timeout=5", f"@{SERVER}", *arguments).stdout
 
-    def rows(self):
-        """{(server, protocol, domain, type): row} of everything so far."""
-        found, request = {}, {"op": "dns"}
+    def every_row(self):
+        """The statistics of everything so far: a list of rows."""
+        found, request = [], {"op": "dns"}
         while True:
             answer = self.tracer.query(request)
             assert answer["ok"], answer
-            for row in answer["dns"]:
-                key = (row["server"], row["protocol"], row["domain"], row["type"])
-                assert key not in found
-                found[key] = row
+            found += answer["dns"]
             if "more" not in answer:
                 return found
             request = {"op": "dns", "page": answer["more"]}
 
+    def rows(self):
+        """{(server, protocol, domain, type): row}, where there is one client."""
+        rows = self.every_row()
+        found = {(row["server"], row["protocol"], row["domain"], row["type"]): row for row in rows}
+        assert len(found) == len(rows)
+        return found
+
     def counters(self):
         return self.tracer.status()["counters"]
+
+    def closed(self, condition, count=1):
+        """Waits for so many closed connections, also where the kernel hid their ends until asked."""
+        def told():
+            self.tracer.query({"op": "snapshot"})
+            found = self.tracer.events.closed_where(condition)
+            return found if len(found) >= count else None
+        return wait_until(told, 20, f"{count} closed connections", 0.3)
 
     def close(self):
         privd = self.tracer.privd
@@ -85,9 +97,9 @@ class World:
 
 
 @contextlib.contextmanager
-def running(directory):
+def running(directory, **options):
     """A world whose daemons run, whose resolver answers, and whose every topic is listened to."""
-    world = World(directory)
+    world = World(directory, **options)
     try:
         world.tracer.start_privd()
         world.tracer.start_worker()
