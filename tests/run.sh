@@ -54,6 +54,20 @@ show()
 	} | sed 's/^/    /'
 }
 
+# install PACKAGE...: without starting what daemons they bring (unbound, nginx): those would take this machine's
+# ports, and tests start their own. In a shell of its own, so that the policy goes away however it ends.
+install()
+(
+	policy=/usr/sbin/policy-rc.d
+	if [ ! -e "$policy" ]; then
+		trap 'rm -f "$policy"' EXIT
+		trap 'exit 130' INT TERM
+		printf '#!/bin/sh\nexit 101\n' >"$policy" && chmod 755 "$policy" || exit 1
+	fi
+	export DEBIAN_FRONTEND=noninteractive
+	apt-get -q update && apt-get -q install -y --no-install-recommends "$@"
+)
+
 install_packages()
 {
 	local missing=() package sections=$1
@@ -66,9 +80,7 @@ install_packages()
 		"$tree/deploy/packages.txt")
 	[ ${#missing[@]} -gt 0 ] || return 0
 	echo "installing ${missing[*]}"
-	export DEBIAN_FRONTEND=noninteractive
-	{ apt-get -q update && apt-get -q install -y --no-install-recommends "${missing[@]}"; } \
-		>"$logs/apt.log" 2>&1 || {
+	install "${missing[@]}" >"$logs/apt.log" 2>&1 || {
 		show "$logs/apt.log"
 		fail_early 1 "apt-get could not install the packages above"
 	}

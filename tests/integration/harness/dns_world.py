@@ -20,9 +20,9 @@ def query(name, number, kind=1):
 
 
 class Dnsmasq:
-    """dnsmasq with a zone of its own, in the server's namespace."""
+    """dnsmasq with a zone of its own, in a namespace."""
 
-    def __init__(self, namespace, directory):
+    def __init__(self, namespace, directory, addresses=(SERVER, SERVER6)):
         self.directory = directory
         records = [f"--host-record={name},{address}" for name, addresses in ZONE.items()
                    for address in addresses]
@@ -31,8 +31,8 @@ class Dnsmasq:
             "--no-daemon", "--log-facility=-", *records,
             f"--host-record=six.example.org,{SERVER6}", "--cname=alias.example.org,www.example.org",
             "--cname=far.example.org,alias.example.org", "--local=/example.org/", "--local-ttl=300",
-            f"--listen-address={SERVER},{SERVER6}", "--bind-interfaces", "--user=root",
-            stderr=subprocess.DEVNULL)
+            f"--listen-address={','.join(addresses)}", "--bind-interfaces", "--user=root",
+            "--pid-file=", stderr=subprocess.DEVNULL)
 
     def close(self):
         self.process.kill()
@@ -42,7 +42,7 @@ class Dnsmasq:
 class World:
     """A host whose namespace is the initial one to privd, and a server at the end of its wire."""
 
-    def __init__(self, directory, resolver=Dnsmasq, config=None):
+    def __init__(self, directory, resolver=Dnsmasq, config=None, privd_options=()):
         self.host, self.server = Netns("dns-host"), Netns("dns-server")
         self.device, _ = join(self.host, f"{HOST}/24", self.server, f"{SERVER}/24")
         self.host.ip("address", "add", f"{HOST6}/64", "dev", self.device, "nodad")
@@ -51,6 +51,7 @@ class World:
         self.resolver = resolver(self.server, directory)
         self.tracer = daemons.Tracer(
             directory, config={"publish.interval_s": 2, "dns.timeout_s": 2, **(config or {})},
+            privd_options=privd_options,
             privd_prefix=["nsenter", f"--net={self.host.path}", "unshare", "--pid", "--fork",
                           "--kill-child", "--mount-proc"])
 
