@@ -54,9 +54,9 @@ show()
 	} | sed 's/^/    /'
 }
 
-# install PACKAGE...: without starting what daemons they bring (unbound, nginx): those would take this machine's
+# install_without_starting PACKAGE...: without starting what daemons they bring (unbound, nginx): those would take this machine's
 # ports, and tests start their own. In a shell of its own, so that the policy goes away however it ends.
-install()
+install_without_starting()
 (
 	policy=/usr/sbin/policy-rc.d
 	if [ ! -e "$policy" ]; then
@@ -80,7 +80,7 @@ install_packages()
 		"$tree/deploy/packages.txt")
 	[ ${#missing[@]} -gt 0 ] || return 0
 	echo "installing ${missing[*]}"
-	install "${missing[@]}" >"$logs/apt.log" 2>&1 || {
+	install_without_starting "${missing[@]}" >"$logs/apt.log" 2>&1 || {
 		show "$logs/apt.log"
 		fail_early 1 "apt-get could not install the packages above"
 	}

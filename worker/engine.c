@@ -215,7 +215,7 @@ static void find_dns(struct engine *engine, struct conn_view *view)
 	view->dns = found ? &engine->dns_found : NULL;
 }
 
-/* They are kept as long as the connection is told of. */
+/* They are kept as long as the connection may be told of. */
 static void use_names(struct engine *engine)
 {
 	struct names_cursor cursor = engine->names_found;
@@ -224,6 +224,16 @@ static void use_names(struct engine *engine)
 	for (unsigned i = 0; i < NAMES_USED_MAX && names_next(&engine->dns.names, &cursor, &length);
 	     i++)
 		names_use(&engine->dns.names, &cursor);
+}
+
+/* Those of a connection of which there is nothing new to tell: it may be silent for days, and end then. */
+static void keep_names(struct engine *engine, struct conn_view *view)
+{
+	if (!engine_is_told(engine, view->record))
+		return;
+	find_names(engine, view);
+	if (view->names)
+		use_names(engine);
 }
 
 /* All but the translation and the conversation, which are there already. */
@@ -437,8 +447,12 @@ bool engine_active_step(struct engine *engine)
 
 	RECORD(engine, tape_put, TAPE_ACTIVE_STEP, NULL, 0);
 	more = engine->settings.dns.enabled && send_dns_stats(engine);
-	while ((found = conn_state_active_next(&engine->state, &budget, &view)) > 0)
-		publish(engine, &view);
+	while ((found = conn_state_active_next(&engine->state, &budget, &view)) > 0) {
+		if (found == CONN_ACTIVE_CHANGED)
+			publish(engine, &view);
+		else
+			keep_names(engine, &view);
+	}
 	return found == -EAGAIN || more;
 }
 

@@ -231,15 +231,26 @@ Test(conn_state, a_connection_that_lives_on_after_its_inference_is_never_told_ag
 	conn_state_fini(&state);
 }
 
+static unsigned same; /* of the last round: with nothing new */
+
 static unsigned actives(bool *with_previous)
 {
 	struct conn_view view;
 	unsigned count = 0;
 	uint32_t budget = 1000;
 
+	enum conn_active found;
+
+	same = 0;
 	conn_state_active_begin(&state);
-	while (conn_state_active_next(&state, &budget, &view) > 0) {
+	while ((found = (enum conn_active)conn_state_active_next(&state, &budget, &view)) !=
+	       CONN_ACTIVE_END) {
 		cr_assert_not(view.closed);
+		if (found == CONN_ACTIVE_SAME) {
+			same++;
+			continue;
+		}
+		cr_assert_eq(found, CONN_ACTIVE_CHANGED);
 		*with_previous = view.previous != NULL;
 		count++;
 	}
@@ -256,7 +267,9 @@ Test(conn_state, active_connections_are_told_at_first_and_then_when_they_change)
 	SNAPSHOT(0, 1, 2);
 	cr_expect_eq(actives(&previous), 2);
 	cr_expect_not(previous);
+	cr_expect_eq(same, 0);
 	cr_expect_eq(actives(&previous), 0, "nothing has changed");
+	cr_expect_eq(same, 2);
 
 	conn_state_pass_begin(&state, now, 0);
 	record = record_make(1, 500);
@@ -266,6 +279,7 @@ Test(conn_state, active_connections_are_told_at_first_and_then_when_they_change)
 	conn_state_pass_end(&state, now);
 	cr_expect_eq(actives(&previous), 1);
 	cr_expect(previous);
+	cr_expect_eq(same, 1);
 
 	cr_expect(close_connection(1, &view));
 	cr_assert_not_null(view.previous);
@@ -311,13 +325,13 @@ Test(conn_state, telling_active_connections_pauses_when_its_budget_is_used_up)
 	open_state(64);
 	SNAPSHOT(0, 1, 2, 3);
 	conn_state_active_begin(&state);
-	cr_expect_eq(conn_state_active_next(&state, &budget, &view), 1);
-	cr_expect_eq(conn_state_active_next(&state, &budget, &view), 1);
+	cr_expect_eq(conn_state_active_next(&state, &budget, &view), CONN_ACTIVE_CHANGED);
+	cr_expect_eq(conn_state_active_next(&state, &budget, &view), CONN_ACTIVE_CHANGED);
 	cr_expect_eq(conn_state_active_next(&state, &budget, &view), -EAGAIN);
 	budget = 2;
-	cr_expect_eq(conn_state_active_next(&state, &budget, &view), 1);
+	cr_expect_eq(conn_state_active_next(&state, &budget, &view), CONN_ACTIVE_CHANGED);
 	cr_expect_eq(view.record->id, 3);
-	cr_expect_eq(conn_state_active_next(&state, &budget, &view), 0);
+	cr_expect_eq(conn_state_active_next(&state, &budget, &view), CONN_ACTIVE_END);
 	conn_state_fini(&state);
 }
 

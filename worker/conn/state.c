@@ -196,19 +196,19 @@ int conn_state_active_next(struct conn_state *state, uint32_t *budget, struct co
 		totals = conn_totals_of(&entry->record);
 		if (meta->is_published)
 			totals = conn_totals_larger(&totals, &entry->published);
-		if (meta->is_published && !conn_totals_differ(&totals, &entry->published))
-			continue;
 		state->previous = entry->published;
 		*view = (struct conn_view){
 			.record = &entry->record,
 			.index = index,
 			.previous = meta->is_published ? &state->previous : NULL,
 		};
+		if (meta->is_published && !conn_totals_differ(&totals, &entry->published))
+			return CONN_ACTIVE_SAME;
 		entry->published = totals;
 		meta->is_published = true;
-		return 1;
+		return CONN_ACTIVE_CHANGED;
 	}
-	return 0;
+	return CONN_ACTIVE_END;
 }
 
 size_t conn_state_live_next(const struct conn_state *state, size_t slot, struct conn_view *view)

@@ -96,10 +96,15 @@ void conn_state_pass_end(struct conn_state *state, uint64_t now_ns);
 bool conn_state_infer_next(struct conn_state *state, uint64_t now_ns, struct conn_view *view);
 
 /*
- * The next live connection that has changed since it was told last, at or after active_at; it
- * counts as told from here on. Begin with conn_state_active_begin(). At most budget entries are
- * looked at: -EAGAIN if there may be more, 0 at the end, 1 with *view.
+ * The next live connection, at or after active_at. One that has changed since it was told last counts as told
+ * from here on. Begin with conn_state_active_begin(). At most budget entries are looked at: -EAGAIN if there may
+ * be more, CONN_ACTIVE_END at the end, else *view and what it is.
  */
+enum conn_active {
+	CONN_ACTIVE_END = 0,
+	CONN_ACTIVE_CHANGED = 1, /* or never told */
+	CONN_ACTIVE_SAME = 2,
+};
 void conn_state_active_begin(struct conn_state *state);
 int conn_state_active_next(struct conn_state *state, uint32_t *budget, struct conn_view *view);
 
