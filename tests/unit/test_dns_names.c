@@ -221,6 +221,25 @@ Test(dns_names, a_name_in_use_is_kept_until_its_connection_was_told)
 	expect_books();
 }
 
+Test(dns_names, a_used_name_may_be_asked_for_later_and_makes_room_all_the_same)
+{
+	names.settings.late_intervals = 3;
+	for (uint32_t i = 0; i < CAPACITY; i++)
+		add_at(i, "example.org", 60, START_S);
+	cr_expect_str_eq(use(0), "example.org");
+	for (unsigned i = 1; i <= 4; i++) {
+		names_interval(&names);
+		names_tick(&names, (START_S + 1000 + i) * S_NS);
+		cr_expect_eq(names.entry_pool.used, 1, "%u", i);
+		cr_expect_str_eq(names_at(0, START_S), "example.org", "%u", i);
+	}
+	for (uint32_t i = 1; i <= CAPACITY; i++)
+		cr_expect_eq(add_at(i, "example.org", 60, START_S + 1000), NAMES_NEW);
+	cr_expect_str_eq(names_at(0, START_S), "");
+	cr_expect_eq(names.counts.expired, CAPACITY - 1);
+	expect_books();
+}
+
 Test(dns_names, use_keeps_the_names_that_were_used_and_no_others_of_the_address)
 {
 	add_at(1, "old.example.org", 60, START_S);
@@ -487,9 +506,9 @@ Test(dns_names, addresses_with_the_same_hash_are_two)
 Test(dns_names, refuse_settings_that_they_cannot_have)
 {
 	static const struct names_settings cases[] = {
-		{0, 1, 1},
-		{NAMES_CAPACITY_MAX + 1, 1, 1},
-		{1, 0, 1},
+		{.max_addresses = 0, .max_per_address = 1},
+		{.max_addresses = NAMES_CAPACITY_MAX + 1, .max_per_address = 1},
+		{.max_addresses = 1, .max_per_address = 0},
 	};
 	struct names none;
 

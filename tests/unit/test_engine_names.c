@@ -165,10 +165,43 @@ Test(engine_names, a_connection_that_is_silent_for_hours_still_has_its_name_when
 	record.kind = RECORD_KIND_SNAPSHOT;
 	record.remote_ip[3] = HOST + 1;
 	record.id++;
-	for (unsigned i = 0; i < 4; i++)
+	for (unsigned i = 0; i < 10; i++)
 		live_an_interval();
 	cr_expect_eq(engine->dns.names.entry_pool.used, 0);
 	cr_expect_eq(engine->dns.names.counts.expired, 1);
+}
+
+static bool has_name_when_asked_for(const struct conn_record *closed)
+{
+	struct conn_view view = {.record = closed, .closed = true};
+
+	engine_complete(engine, &view);
+	return view.names;
+}
+
+Test(engine_names, whoever_asks_as_late_as_he_may_is_told_the_name_of_what_has_closed)
+{
+	const uint64_t expiry_ns = config.state_client_expiry_s * NS_PER_S;
+	struct conn_record closed;
+	uint64_t closed_ns;
+
+	resolve("www.example.org", 60);
+	open_connection();
+	for (unsigned i = 0; i < 20; i++)
+		live_an_interval();
+	end_connection();
+	closed = record;
+	closed_ns = now_ns;
+	record.kind = RECORD_KIND_SNAPSHOT;
+	record.remote_ip[3] = HOST + 1;
+	record.id++;
+	while (now_ns - closed_ns <= expiry_ns) {
+		cr_expect(has_name_when_asked_for(&closed));
+		live_an_interval();
+	}
+	for (unsigned i = 0; i < 6; i++)
+		live_an_interval();
+	cr_expect_not(has_name_when_asked_for(&closed), "not for ever");
 }
 
 Test(engine_names, a_connection_that_is_opened_when_the_name_is_no_longer_alive_has_none)

@@ -31,6 +31,9 @@ struct dns_settings dns_settings_of(const struct config *config)
 				.max_addresses = config->dns_max_names,
 				.max_per_address = config->dns_max_names_per_ip,
 				.keep_s = 2 * config->publish_interval_s,
+				.late_intervals = (config->state_client_expiry_s +
+						   config->publish_interval_s - 1) /
+						  config->publish_interval_s,
 			},
 	};
 }

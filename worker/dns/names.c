@@ -78,8 +78,10 @@ void names_fini(struct names *names)
 
 static bool has_expired(const struct names *names, const struct names_name *name)
 {
-	return names->now_s > (uint64_t)name->deadline_s + names->settings.keep_s &&
-	       !names_is_needed(names, name->used);
+	const bool was_used = name->used != 0 &&
+			      names->interval - name->used <= 1 + names->settings.late_intervals;
+
+	return names->now_s > (uint64_t)name->deadline_s + names->settings.keep_s && !was_used;
 }
 
 /* Makes an address the youngest of a list. */

@@ -9,7 +9,9 @@
  * looked up as of the time at which it was opened. A name that is found for a connection is marked as
  * used (names_use()), and then is kept as long as it is marked anew in each publishing interval
  * (names_interval()): what was used in this interval or the one before neither expires nor makes room. So
- * a mark is one number, and nothing has to be taken back when a connection ends.
+ * a mark is one number, and nothing has to be taken back when a connection ends. For late_intervals more a
+ * used name does not expire, but makes room: there are programs that are told of the connection when
+ * they ask.
  *
  * What makes room. A new address takes the place of the one that was touched (used, or, while it was
  * not in use, added to) the longest time ago and is not in use; if all are, it is refused and counted. A
@@ -93,6 +95,7 @@ struct names_settings {
 	uint32_t max_addresses;	  /* 1..NAMES_CAPACITY_MAX */
 	uint32_t max_per_address; /* 1.. */
 	uint32_t keep_s;	  /* beyond the deadline: two publishing intervals or more */
+	uint32_t late_intervals;  /* in which a used name may still be asked for, beyond the next */
 };
 
 struct names {
