@@ -59,9 +59,9 @@ def names_of(world, addresses):
 def test_codes_types_and_names_are_counted_as_the_resolver_counts_them(world, books):
     queries = 0
 
-    def dig(client, status, *arguments, server=SERVER, queries_each=1):
+    def dig(client, status, *arguments, server=SERVER):
         nonlocal queries
-        queries += queries_each
+        queries += 1
         output = client.dig(*arguments, server=server)
         assert f"status: {status}," in output, output
     for client in world.clients:
@@ -78,6 +78,7 @@ def test_codes_types_and_names_are_counted_as_the_resolver_counts_them(world, bo
             dig(client, "NOERROR", f"{name}.example.org".lstrip("."), kind)
         dig(client, "NXDOMAIN", "none.example.org", "A")
         dig(client, "NXDOMAIN", "none.example.org", "A", "+tcp")
+        dig(client, "NXDOMAIN", "none.example.org", "AAAA", server=SERVER6)
         dig(client, "SERVFAIL", "www.broken.net", "A")
         dig(client, "SERVFAIL", "www.broken.net", "AAAA", "+tcp", server=SERVER6)
         dig(client, "REFUSED", "www.refused.net", "A")
@@ -86,11 +87,12 @@ def test_codes_types_and_names_are_counted_as_the_resolver_counts_them(world, bo
     kinds, names = books.check(queries)
     assert kinds["num.query.tcp"] == 6 and kinds["num.query.type.other"] == 2
     assert {name.rpartition(".")[2]: count for name, count in kinds.items() if ".rcode." in name} == {
-        "NOERROR": queries - 10, "NXDOMAIN": 4, "SERVFAIL": 4, "REFUSED": 2}
+        "NOERROR": queries - 12, "NXDOMAIN": 6, "SERVFAIL": 4, "REFUSED": 2}
     for client in world.clients:
         assert names[(client.ip, "www.example.org", "A", "NOERROR")] == 3
         assert names[(client.ip, "cased.example.org", "A", "NOERROR")] == 1
         assert names[(client.ip6, "www.broken.net", "AAAA", "SERVFAIL")] == 1
+        assert names[(client.ip6, "none.example.org", "AAAA", "NXDOMAIN")] == 1
 
 
 def test_a_code_beyond_the_header_is_the_one_that_edns_tells(world):
