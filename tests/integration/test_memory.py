@@ -161,7 +161,8 @@ def test_names_and_statistics_that_are_full_stay_below_the_printed_bound(tmp_pat
         # The row of those that had to make room is one more.
         assert gauges["dns.stats"] in (DNS_ROWS, DNS_ROWS + 1) and counters["dns.stats_evicted"] > 0
         assert gauges["dns.in_flight"] == IN_FLIGHT and counters["dns.evicted"] >= IN_FLIGHT // 10
-        assert of_dns * 0.7 < full - idle < of_dns
+        # What is left is for texts of names, each of an address's own, and for other conversations than this one.
+        assert of_dns * 0.6 < full - idle < of_dns
         assert 0 < peak - full < rows["a recording, while there is one"] and peak < bound
         assert status["health"] == "good" and counters["dns.capture_lost"] == 0
         forger.close()
