@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * What the proofs have in common. CBMC runs each main() with every value that what begins with any_
- * may have, up to PROOF_BYTES of input, which run.sh says.
+ * or nondet_ may have, up to PROOF_BYTES of input, which run.sh says. It looks for a place where
+ * bytes are read or written that are not an object's, arithmetic leaves its type's range, unsigned
+ * types' included, a loop goes on for longer than run.sh says, or a PROVE() does not hold.
  */
 #ifndef SOCKWARDEN_TESTS_PROOF_PROOF_H
 #define SOCKWARDEN_TESTS_PROOF_PROOF_H
@@ -12,6 +14,16 @@
 #include <stdlib.h>
 
 #define PROVE(condition) __CPROVER_assert(condition, #condition)
+
+/*
+ * A proof of inputs that never reach what matters would show nothing: with PROOF_REACHES, a condition, the
+ * proof claims that it never holds here, and must fail.
+ */
+#ifdef PROOF_REACHES
+#define REACHES() __CPROVER_assert(!(PROOF_REACHES), "never reached")
+#else
+#define REACHES() ((void)0)
+#endif
 
 /* Without a body: any value. */
 size_t nondet_size(void);

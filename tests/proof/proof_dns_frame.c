@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* Any bytes, captured whole or in part, from the link layer on or without it. */
 #include "tests/proof/proof.h"
 #include "worker/dns/frame.c"
 
@@ -16,6 +17,7 @@ int main(void)
 		PROVE(frame.payload_bytes <= frame.whole_bytes);
 		PROVE(frame.cut || frame.payload_bytes == frame.whole_bytes);
 		PROVE(frame.protocol == IPPROTO_UDP || frame.protocol == IPPROTO_TCP);
+		REACHES();
 	}
 	return 0;
 }

@@ -14,5 +14,6 @@ int main(void)
 	lower_copy(to, room, from, readable, count);
 	if (at < count)
 		PROVE(to[at] == (from[at] >= 'A' && from[at] <= 'Z' ? from[at] + 32 : from[at]));
+	REACHES();
 	return 0;
 }

@@ -43,6 +43,7 @@ int main(void)
 		PROVE(message.addresses_left_out <= PROOF_BYTES);
 		PROVE(message.rcode < 4096);
 		PROVE(!message.chain_unresolved || message.address_count == 0);
+		REACHES();
 	}
 	return 0;
 }

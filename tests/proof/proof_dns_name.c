@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+/* A name that begins anywhere in any bytes, in the header too, where only the caller would not look. */
 #include "tests/proof/proof.h"
 
 /* proof_dns_lower.c shows that this is all that a copy needs, and that it writes nothing else. */
@@ -28,5 +29,6 @@ int main(void)
 		PROVE(behind > at && behind <= length);
 		PROVE(name.length >= 1 && name.length <= DNS_NAME_BYTES_MAX);
 	}
+	REACHES();
 	return 0;
 }

@@ -1,81 +1,231 @@
 #!/bin/bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Proves with CBMC that parsers of hostile bytes look at nothing but their input, write nothing but their result, compute
-# without overflow and end, for every input of up to so many bytes as is said below. One line for each proof; exits 1 if
-# one failed. CBMC comes from Debian sid, into a root of its own in a cache folder, which is made when it is missing.
+# Proves with CBMC that the parsers of DNS look at nothing but their input, write nothing but their result, compute
+# without overflow and end, for every input of up to so many bytes as is said below. That the proofs can fail is shown
+# too: a bug that is planted in the code must be found, and places that a proof is about must be reached by some input.
+# One line for each, then `N passed, N failed` with the time; exits 1 if one failed. CBMC comes from Debian sid, into a
+# root of its own (root.sh), which is made when it is missing.
 #
-#   tests/proof/run.sh [PROOF...]
-#   SOCKWARDEN_CACHE  where that root is kept (/var/cache/sockwarden)
-#   SOCKWARDEN_PROOF_SECONDS  how long one proof may take (240)
+#   sudo tests/proof/run.sh [dns_lower] [dns_name] [dns_message] [dns_frame]
+#
+#   SOCKWARDEN_CACHE  where the root and the logs are: $SOCKWARDEN_CACHE/proof (by default below ~/.cache/sockwarden)
 set -uo pipefail
 
+SPEAKER=proof
 tree=$(cd "$(dirname "$0")/../.." && pwd)
-root=${SOCKWARDEN_CACHE:-/var/cache/sockwarden}/cbmc
-seconds=${SOCKWARDEN_PROOF_SECONDS:-240}
+# shellcheck source=tests/lib/debian.sh
+. "$tree/tests/lib/debian.sh"
+
+# Of one proof: several times what it needs. Processor time, since virtual machines may run beside it.
+CPU_SECONDS=600
+MEMORY_KB=3000000
+# Besides what CBMC checks by default: bounds, pointers, signed overflow, shifts, division, loops that are not at their end.
+CHECKS=(--unsigned-overflow-check --pointer-overflow-check --unwinding-assertions --object-bits 10)
+
+logs=$CACHE_BASE/proof/logs
 passed=0
 failed=0
+running=0
 
-# In one step at its end, so that a root that is there is whole.
-make_root()
+# count EXIT_CODE: of a job that has ended.
+count()
 {
-	[ -x "$root/usr/bin/cbmc" ] && return 0
-	command -v mmdebstrap >/dev/null || {
-		echo "tests/proof/run.sh: mmdebstrap is missing" >&2
-		return 1
-	}
-	rm -rf "$root.new"
-	mkdir -p "${root%/*}"
-	mmdebstrap --quiet --variant=apt --aptopt='Acquire::Check-Valid-Until "false"' \
-		--include=cbmc,libc6-dev sid "$root.new" && mv "$root.new" "$root"
-}
-
-# prove NAME BYTES LIMITS CBMC_OPTIONS...: every input of up to BYTES, with smaller LIMITS of the code (NAME=N,...) or "".
-# Loops have at most as many rounds as the options say, or the proof fails.
-prove()
-{
-	local name=$1 bytes=$2 limits=$3 start=$SECONDS source log defines=() limit
-
-	shift 3
-	for limit in ${limits//,/ }; do
-		defines+=("-D$limit")
-	done
-	source=src/$name${limits:+.$limits}.i
-	log=$root/${source%.i}.log
-	mkdir -p "$root/src"
-	if gcc -E -std=gnu17 -I"$tree" -D_GNU_SOURCE -DNDEBUG -DPROOF_BYTES="$bytes" "${defines[@]}" \
-		"$tree/tests/proof/proof_$name.c" -o "$root/$source" &&
-		timeout "$seconds" chroot "$root" cbmc --object-bits 10 "$@" "$source" >"$log" 2>&1; then
-		echo "proof $name $limits: holds for up to $bytes bytes ($((SECONDS - start)) s)"
+	running=$((running - 1))
+	if [ "$1" = 0 ]; then
 		passed=$((passed + 1))
 	else
-		echo "proof $name $limits: not shown for up to $bytes bytes ($((SECONDS - start)) s), see $log"
-		grep -E 'FAILURE|error' "$log" | head -n 20 | sed 's/^/    /'
 		failed=$((failed + 1))
 	fi
 }
 
-wants()
+# start JOB...: beside others, as many as there are processors.
+start()
 {
-	case " $proofs " in
-	*" $1 "* | *" all "*) return 0 ;;
-	esac
+	if [ "$running" -ge "$(nproc)" ]; then
+		wait -n
+		count $?
+	fi
+	running=$((running + 1))
+	"$@" &
+}
+
+# cbmc LABEL NAME BYTES LIMITS LOOPS FOLDER OPTIONS...: its exit code; its words in the log. FOLDER, with altered
+# sources, comes before the tree. Options that begin with -D are the preprocessor's.
+cbmc()
+{
+	local label=$1 name=$2 bytes=$3 limits=$4 loops=$5 folder=$6 source=$6/$1.i option child
+	local defines=("-DPROOF_BYTES=$bytes") options=()
+
+	shift 6
+	for option in ${limits//,/ }; do
+		defines+=("-D$option")
+	done
+	for option in "$@"; do
+		case $option in
+		-D*) defines+=("$option") ;;
+		*) options+=("$option") ;;
+		esac
+	done
+	gcc -E -std=gnu17 -D_GNU_SOURCE -DNDEBUG "-I$folder" "-I$tree" "${defines[@]}" \
+		"$tree/tests/proof/proof_$name.c" -o "$source" >"$logs/$label.log" 2>&1 || return 1
+	(
+		ulimit -t "$CPU_SECONDS" -v "$MEMORY_KB"
+		exec nice env -i PATH=/usr/bin chroot "$root" cbmc "${CHECKS[@]}" --unwindset "$loops" \
+			"${options[@]}" "${source#"$root"}"
+	) >>"$logs/$label.log" 2>&1 &
+	child=$!
+	trap 'kill $child; exit 1' TERM
+	wait "$child"
+}
+
+# say_how LABEL GOOD START TEXT: a proof's line.
+say_how()
+{
+	if [ "$2" = 1 ]; then
+		echo "proof $1: $4 ($((SECONDS - $3)) s)"
+		return 0
+	fi
+	echo "proof $1: FAILED: not shown that $4 ($((SECONDS - $3)) s), see $logs/$1.log"
+	grep -E 'FAILURE|error|failed|Violated' "$logs/$1.log" | head -n 20 | sed 's/^/    /'
 	return 1
 }
 
-proofs=${*:-all}
-make_root || exit 1
+# CBMC without its models of library functions proves of those nothing.
+has_models()
+{
+	! grep -q 'preprocessing failed' "$logs/$1.log"
+}
+
+# holds LABEL NAME BYTES LIMITS LOOPS: for every input of up to BYTES, with smaller LIMITS of the code (NAME=N,...) or "".
+# LOOPS have at most as many rounds (loop:N,...), of which the last only finds the end.
+holds()
+{
+	local start=$SECONDS good=0
+
+	cbmc "$@" "$(mktemp -d "$work/XXXXXX")" && has_models "$1" && good=1
+	say_how "$1" $good $start "it holds for up to $3 bytes${4:+, $4}"
+}
+
+# reaches LABEL NAME BYTES LIMITS LOOPS CONDITION: some input leads there.
+reaches()
+{
+	local start=$SECONDS good=0
+
+	cbmc "${@:1:5}" "$(mktemp -d "$work/XXXXXX")" --stop-on-fail "-DPROOF_REACHES=$6"
+	[ $? = 10 ] && has_models "$1" && grep -q '^  never reached$' "$logs/$1.log" && good=1
+	say_how "$1" $good $start "it reaches $6"
+}
+
+# finds LABEL NAME BYTES LIMITS LOOPS FILE EDIT WHAT: with that edit by sed the proof fails, and says WHAT.
+finds()
+{
+	local start=$SECONDS good=0 folder
+
+	folder=$(mktemp -d "$work/XXXXXX")
+	mkdir -p "$folder/${6%/*}"
+	sed "$7" "$tree/$6" >"$folder/$6"
+	if cmp -s "$tree/$6" "$folder/$6"; then
+		echo "no bug was planted in $6" >"$logs/$1.log"
+	else
+		cbmc "${@:1:5}" "$folder" --stop-on-fail
+		[ $? = 10 ] && has_models "$1" &&
+			sed -n '/^Violated property/,$p' "$logs/$1.log" | grep -q -e "$8" && good=1
+	fi
+	say_how "$1" $good $start "a planted bug is found: $8"
+}
+
+wants()
+{
+	[ $# = 0 ]
+}
+
 # A copy in lower case needs nothing but its bytes and its room.
-wants dns_lower && prove dns_lower 34 "" \
-	--unwindset lower_block.0:33,lower_exact.0:9,lower_exact.1:6
+dns_lower()
+{
+	local loops=lower_block.0:33,lower_exact.0:9,lower_exact.1:6
+
+	start holds lower dns_lower 34 "" $loops
+	start finds lower_block dns_lower 34 "" $loops \
+		worker/dns/lower.h 's/readable >= LOWER/readable + 1 >= LOWER/' "dereference failure"
+}
+
 # Names of messages, as they are, and with a limit that so few bytes reach.
-wants dns_name && prove dns_name 24 "" --unwindset dns_name_read.0:8,pass_labels.0:14
-wants dns_name && prove dns_name 24 DNS_NAME_BYTES_MAX=9 \
-	--unwindset dns_name_read.0:8,pass_labels.0:14
-# A header, a question and a record, or parts of them.
-wants dns_message && prove dns_message 28 DNS_ADDRESSES_MAX=2,DNS_ANSWER_NAMES_MAX=3 \
-	--unwind 4 --unwindset read_answers.0:3,read_others.0:3
-# All headers up to a transport's, extension headers included.
-wants dns_frame && prove dns_frame 64 "" --unwindset read_ethernet.0:4,read_extensions.0:11
-echo "$passed passed, $failed failed"
-[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+dns_name()
+{
+	local loops=dns_name_read.0:8,pass_labels.0:14 short=DNS_NAME_BYTES_MAX=9
+
+	start holds name dns_name 24 "" $loops
+	start holds name_short dns_name 24 $short $loops
+	start reaches name_full dns_name 24 $short $loops \
+		"behind > 0 && name.length == DNS_NAME_BYTES_MAX"
+	start reaches name_long dns_name 24 $short $loops "behind == 0 && fault == DNS_NAME_LONG"
+	start finds name_pointer dns_name 24 "" $loops \
+		worker/dns/name.c 's/limit - end < POINTER_BYTES/limit - end < 1/' "dereference failure"
+	start finds name_room dns_name 24 $short $loops \
+		worker/dns/name.c 's/DNS_NAME_BYTES_MAX - filled;/DNS_NAME_BYTES_MAX;/' "W_OK(to"
+	start finds name_loop dns_name 24 "" $loops \
+		worker/dns/name.c 's/target >= begin/target >= length/; s/limit = begin/limit = length/' \
+		"unwinding assertion loop"
+}
+
+# A header, a question and records, with limits that so few bytes reach.
+dns_message()
+{
+	local loops=read_name.0:4,settle_name.0:4,find_address.0:3,chain_end.0:4,select_addresses.0:3
+	local limits=DNS_ADDRESSES_MAX=1,DNS_ANSWER_NAMES_MAX=2
+
+	loops+=,read_answers.0:4,read_others.0:4
+	start holds message dns_message 48 $limits $loops
+	start reaches message_full dns_message 48 $limits $loops "message.addresses_left_out > 0"
+	start reaches message_circle dns_message 48 $limits $loops "message.chain_unresolved"
+	start reaches message_edns dns_message 48 $limits $loops "message.rcode > 15"
+	start finds message_tail dns_message 48 $limits $loops \
+		worker/dns/message.c 's/at < RECORD_TAIL_BYTES/at < RECORD_TAIL_BYTES - 1/' "dereference failure"
+	start finds message_names dns_message 48 $limits $loops \
+		worker/dns/message.c 's/names == DNS_ANSWER_NAMES_MAX/names > DNS_ANSWER_NAMES_MAX/' "bound"
+	start finds message_loop dns_message 48 $limits $loops \
+		worker/dns/message.c '/read_others/,/^}/s/at = record.end;/;/' "unwinding assertion loop"
+}
+
+# All headers up to a transport's, with all tags and more extension headers than are taken.
+dns_frame()
+{
+	local loops=read_ethernet.0:4,read_extensions.0:10
+
+	start holds frame dns_frame 112 "" $loops
+}
+
+main()
+{
+	local proof began=$SECONDS
+
+	for proof in "$@"; do
+		case $proof in
+		dns_lower | dns_name | dns_message | dns_frame) ;;
+		*)
+			echo "usage: sudo tests/proof/run.sh [dns_lower] [dns_name] [dns_message] [dns_frame]" >&2
+			exit 2
+			;;
+		esac
+	done
+	root=$("$tree/tests/proof/root.sh") || exit 1
+	mkdir -p "$logs"
+	work=$(mktemp -d "$root/work.XXXXXX") || exit 1
+	trap 'kill $(jobs -p) 2>/dev/null; wait; rm -rf -- "$work"' EXIT
+	trap 'exit 130' INT TERM
+	[ $# -gt 0 ] || set -- dns_message dns_frame dns_name dns_lower
+	for proof in "$@"; do
+		"$proof"
+	done
+	while [ "$running" -gt 0 ]; do
+		wait -n
+		count $?
+	done
+	times >"$work/times"
+	echo "$passed passed, $failed failed ($((SECONDS - began)) s, of processors" \
+		"$(awk 'NR == 2 { gsub(/[ms]/, " "); printf "%d", $1 * 60 + $2 + $3 * 60 + $4 }' "$work/times") s)"
+	[ "$failed" = 0 ] && [ "$passed" -gt 0 ]
+}
+
+main "$@"
