@@ -194,7 +194,7 @@ Test(dns_stream_life, early_segments_give_way_as_well)
 
 Test(dns_stream_life, memory_stays_within_the_budget)
 {
-	static const uint64_t budgets[] = {25000, 100000, 1 << 20, 10000000, 1 << 28};
+	static const uint64_t budgets[] = {40000, 100000, 1 << 20, 10000000, 1 << 28};
 
 	for (size_t i = 0; i < sizeof(budgets) / sizeof(budgets[0]); i++) {
 		const struct dns_flows *flows = &stream.flows;
@@ -213,5 +213,33 @@ Test(dns_stream_life, memory_stays_within_the_budget)
 	}
 	cr_expect_eq(dns_stream_init(&stream, 0, "test"), -EINVAL);
 	cr_expect_eq(dns_stream_init(&stream, sizeof(struct dns_block), "test"), -EINVAL);
+	/* One block, with its flows. */
+	cr_expect_eq(dns_stream_init(&stream, 25000, "test"), -EINVAL);
 	cr_expect_eq(dns_stream_init(&stream, UINT64_MAX, "test"), -EINVAL);
+}
+
+Test(dns_stream_life,
+     a_held_segment_finds_room_for_the_message_that_it_begins_within_the_least_budget)
+{
+	uint64_t budget = sizeof(struct dns_block);
+	size_t second, third;
+
+	while (dns_stream_init(&stream, budget, "test") == -EINVAL)
+		budget += 64;
+	dns_stream_fini(&stream);
+	begin_within(budget);
+	put(1, 100);
+	second = put(2, 100);
+	third = put(3, 100);
+	open_flow();
+	arrive(second, second + 50);
+	arrive(0, second);
+	cr_expect_leq(stream.flows.block_pool.used, stream.flows.block_pool.capacity);
+	arrive(second + 50, third);
+	/* With another before it, of the flow's own, which gives way. */
+	arrive(third + 50, bytes.length);
+	arrive(third, third + 50);
+	cr_expect_leq(stream.flows.block_pool.high, stream.flows.block_pool.capacity);
+	EXPECT_IDS(1, 2, 3);
+	end();
 }

@@ -34,7 +34,7 @@ int dns_flows_init(struct dns_flows *flows, uint64_t budget_bytes, const char *s
 	const uint32_t count = blocks * DNS_FLOWS_PER_BLOCK;
 
 	memset(flows, 0, sizeof(*flows));
-	if (blocks == 0)
+	if (blocks < DNS_BLOCKS_MIN)
 		return -EINVAL;
 	flows->hash_key = hash_key_of(secret);
 	flows->flow_pool = index_pool_of(count);

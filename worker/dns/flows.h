@@ -24,6 +24,8 @@
 #define DNS_BLOCK_BYTES (2 + DNS_BLOCK_MESSAGE_BYTES)
 /* So many flows to a block: those that wait for the rest of a message are few. */
 #define DNS_FLOWS_PER_BLOCK 16
+/* A held segment, while it is read, may begin a message: then neither block can give way to the other. */
+#define DNS_BLOCKS_MIN 2
 
 /* Who sends to whom. No padding: it is compared and hashed in one piece. */
 struct dns_ends {
@@ -84,8 +86,8 @@ struct dns_flows {
 
 /*
  * As many blocks, and DNS_FLOWS_PER_BLOCK times as many flows, as fit budget_bytes; secret is hashed
- * into the hash's key. Memory is touched only when used. 0; -EINVAL if not even one fits, or more
- * than indices can tell; -ENOMEM.
+ * into the hash's key. Memory is touched only when used. 0; -EINVAL if not even DNS_BLOCKS_MIN fit, or
+ * more than indices can tell; -ENOMEM.
  */
 int dns_flows_init(struct dns_flows *flows, uint64_t budget_bytes, const char *secret);
 void dns_flows_fini(struct dns_flows *flows);

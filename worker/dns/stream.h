@@ -65,7 +65,7 @@ struct dns_stream {
 	struct dns_stream_counts counts;
 };
 
-/* Within budget_bytes, at least about 20 KiB; secret as for dns_flows_init(). 0, -EINVAL, -ENOMEM. */
+/* Within budget_bytes, at least about 40 KiB; secret as for dns_flows_init(). 0, -EINVAL, -ENOMEM. */
 int dns_stream_init(struct dns_stream *stream, uint64_t budget_bytes, const char *secret);
 void dns_stream_fini(struct dns_stream *stream);
 
