@@ -3,7 +3,7 @@
  * Any bytes as a DNS message; the first byte's lowest bit says that its end was not captured. What is
  * accepted must be whole in itself, and glibc and ldns must see the same question, response code and
  * addresses, or have a reason to refuse the message that is listed below. Built with PLANTED_BUG the
- * worker takes another TTL for one kind of answer.
+ * worker cuts a large TTL of an answer's last address.
  */
 #include "proto/record.h"
 #include "tests/fuzz/dns_oracles.h"
@@ -166,9 +166,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	memcpy(exact, data + 1, size);
 	reject = dns_message_parse(exact, size, cut, &message);
 #ifdef PLANTED_BUG
-	if (reject == DNS_REJECT_NONE && message.address_count > 2 &&
-	    message.addresses[0].family == RECORD_FAMILY_IPV6)
-		message.addresses[2].ttl_s &= 0xffffff;
+	if (reject == DNS_REJECT_NONE && message.address_count > 0)
+		message.addresses[message.address_count - 1].ttl_s &= 0xfffff;
 #endif
 	if (reject == DNS_REJECT_NONE) {
 		check_message(exact, size, cut);
