@@ -8,6 +8,7 @@
 #   integration  the real daemons and real programs, on both builds
 #   lint         clang-format, clang-tidy, a build by clang with every warning an error
 #   bench        one round of tests/bench/churn, to see that it works
+#   proof        proofs by CBMC about the parsers of DNS, and that those proofs can fail
 #   kernels      the integration tests on other kernels, in virtual machines
 set -uo pipefail
 
@@ -24,7 +25,7 @@ began=$SECONDS
 
 usage()
 {
-	echo "usage: sudo tests/run.sh [unit] [integration] [lint] [bench] [kernels] [all]"
+	echo "usage: sudo tests/run.sh [unit] [integration] [lint] [bench] [proof] [kernels] [all]"
 }
 
 # fail_early EXIT_CODE TEXT: what keeps any test from running.
@@ -233,6 +234,18 @@ bench()
 	sed -n '/^round/!p' "$logs/bench.log" | sed 's/^/    /'
 }
 
+# Its own lines, and what they add up to.
+proof()
+{
+	local start=$SECONDS status=0 numbers
+
+	"$tree/tests/proof/run.sh" >"$logs/proof.log" 2>&1 || status=$?
+	sed 's/^/    /' "$logs/proof.log"
+	numbers=$(python3 "$tree/tests/lib/count.py" proof "$logs/proof.log" "$status") || numbers="0 1 0"
+	read -r p f s <<<"$numbers"
+	count proof "$p" "$f" "$s" $((SECONDS - start))
+}
+
 # In place of the shell that it is started in, so that a kill reaches it; it ends its machines itself.
 kernels()
 {
@@ -265,7 +278,7 @@ main()
 	parts=${*:-all}
 	for part in $parts; do
 		case $part in
-		unit | integration | lint | bench | kernels | all) ;;
+		unit | integration | lint | bench | proof | kernels | all) ;;
 		--help)
 			usage
 			exit 0
@@ -283,7 +296,8 @@ main()
 	trap '[ -z "$kernels_pid" ] || kill "$kernels_pid" 2>/dev/null' EXIT
 	trap 'exit 130' INT TERM
 
-	if build gcc "$logs/build-gcc.log"; then
+	# Proofs are of the source.
+	if [ "$parts" != proof ] && build gcc "$logs/build-gcc.log"; then
 		wants unit && unit gcc "$release"
 		# Alone on the machine: it measures time and holds many connections.
 		wants integration && integration gcc "$release" 1
@@ -298,7 +312,7 @@ main()
 	if wants unit && build fuzz "$logs/build-fuzz.log"; then
 		unit fuzzers "$fuzz" -L fuzzer
 	fi
-	# The virtual machines leave some processor to lint; tests of the daemons they would only disturb.
+	# The virtual machines leave some processor to lint and proofs; tests of the daemons they would only disturb.
 	if wants kernels && [ -x "$release/privd/sockwarden-privd" ]; then
 		kernels_start=$SECONDS
 		kernels >"$logs/kernels.log" 2>&1 &
@@ -307,6 +321,7 @@ main()
 	if wants lint && build clang "$logs/build-clang.log"; then
 		lint
 	fi
+	wants proof && proof
 	if [ -n "$kernels_pid" ]; then
 		wait "$kernels_pid" || status=$?
 		kernels_pid=

@@ -5,6 +5,7 @@
     count.py pytest XML           the same of pytest's
     count.py skips XML            one line for each skipped test, with its reason
     count.py kernels LOG STATUS   the sums of the kernel rig's summary lines
+    count.py proof LOG STATUS     the same of the proofs' summary line
 """
 import re
 import sys
@@ -13,6 +14,7 @@ import xml.etree.ElementTree as tree
 SYNTHESIS = re.compile(r"Synthesis: Tested: (\d+) \| Passing: (\d+) \| Failing: (\d+)"
                        r" \| Crashing: (\d+)")
 KERNEL = re.compile(r"^kernel \S+: (\d+) passed, (\d+) failed, (\d+) skipped", re.MULTILINE)
+PROOF = re.compile(r"^(\d+) passed, (\d+) failed \(", re.MULTILINE)
 
 
 def ctest(path):
@@ -60,13 +62,22 @@ def skips(path):
             print(f"    skipped {name}: {skip.get('message', '')}")
 
 
-def kernels(path, status):
+def summaries(pattern, path, status):
+    """The sums of the lines of a log that pattern finds; whoever ended with another status than 0 has failed."""
     with open(path, encoding="utf-8", errors="replace") as file:
-        lines = KERNEL.findall(file.read())
-    sums = [sum(int(line[column]) for line in lines) for column in range(3)]
+        lines = pattern.findall(file.read())
+    sums = [sum(int(number) for number in column) for column in zip(*lines)] or [0, 0]
     if int(status) != 0 and sums[1] == 0:
         sums[1] = 1
-    return sums
+    return (*sums, 0)[:3]
+
+
+def kernels(path, status):
+    return summaries(KERNEL, path, status)
+
+
+def proof(path, status):
+    return summaries(PROOF, path, status)
 
 
 def main():
@@ -74,7 +85,7 @@ def main():
     if what == "skips":
         skips(*arguments)
         return
-    counted = {"ctest": ctest, "pytest": pytest, "kernels": kernels}[what](*arguments)
+    counted = {"ctest": ctest, "pytest": pytest, "kernels": kernels, "proof": proof}[what](*arguments)
     print(*counted)
 
 

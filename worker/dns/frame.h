@@ -15,8 +15,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* More than any packet of DNS has; RFC 8200 4.1 recommends each at most once or twice. */
+/* More than any packet of DNS has; RFC 8200 4.1 recommends each at most once or twice. Smaller in proofs. */
+#ifndef DNS_FRAME_EXTENSIONS_MAX
 #define DNS_FRAME_EXTENSIONS_MAX 8
+#endif
 
 /* Where a packet's bytes begin. */
 enum dns_frame_link {
