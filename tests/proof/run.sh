@@ -152,8 +152,8 @@ dns_lower()
 	local loops=lower_block.0:33,lower_exact.0:9,lower_exact.1:6
 
 	start holds lower dns_lower 34 "" $loops
-	start finds lower_exact dns_lower 9 "" $loops \
-		worker/dns/lower.h 's/if (count < sizeof(uint64_t))/if (count < 7)/' "dereference failure"
+	start finds lower_exact dns_lower 9 "" lower_block.0:1,lower_exact.0:9,lower_exact.1:3 \
+		worker/dns/lower.h 's/if (count < sizeof(uint64_t))/if (count < 7)/' "outside object bounds"
 }
 
 # Names of messages, as they are, and with a limit that so few bytes reach.
