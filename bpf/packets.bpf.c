@@ -40,6 +40,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 #define NEXT_DESTINATION 60
 
 #define UDP_HEADER_BYTES 8
+#define UDP_LENGTH_AT 4
 #define TCP_HEADER_BYTES 20
 #define TCP_FIN_SYN_RST 7
 
@@ -189,8 +190,30 @@ static __always_inline bool is_dns(u16 port)
 	return false;
 }
 
+/* How long a datagram is, by its own header; false if it cannot be. */
+static __always_inline bool read_udp(const struct __sk_buff *skb, struct layout *layout,
+				     struct packet_record *record, u32 *payload)
+{
+	u16 length;
+	u32 end;
+
+	*payload = layout->transport + UDP_HEADER_BYTES;
+	if (bpf_skb_load_bytes(skb, layout->transport + UDP_LENGTH_AT, &length, sizeof(length)))
+		return false;
+	length = bpf_ntohs(length);
+	/* 0: longer than 16 bits can tell (RFC 2675 4). */
+	end = length ? layout->transport + length : layout->end;
+	/* A first fragment has less of it. */
+	if (end > layout->end && !(record->flags & PACKET_FRAGMENT_FLAG))
+		return false;
+	record->payload_bytes = end - *payload;
+	if (end < layout->end)
+		layout->end = end;
+	return end >= *payload;
+}
+
 /* Ports and where the payload is; false for what is not DNS, or says nothing. */
-static __always_inline bool read_transport(const struct __sk_buff *skb, const struct layout *layout,
+static __always_inline bool read_transport(const struct __sk_buff *skb, struct layout *layout,
 					   struct packet_record *record, u32 *payload)
 {
 	u16 ports[2];
@@ -204,7 +227,8 @@ static __always_inline bool read_transport(const struct __sk_buff *skb, const st
 	if (!is_dns(record->source_port) && !is_dns(record->destination_port))
 		return false;
 	if (record->protocol == IPPROTO_UDP) {
-		*payload = layout->transport + UDP_HEADER_BYTES;
+		if (!read_udp(skb, layout, record, payload))
+			*payload = layout->end + 1;
 	} else {
 		u8 header[TCP_HEADER_BYTES];
 
@@ -218,6 +242,7 @@ static __always_inline bool read_transport(const struct __sk_buff *skb, const st
 		*payload = layout->transport + (header[12] >> 4) * 4;
 		if (*payload < layout->transport + TCP_HEADER_BYTES)
 			*payload = layout->end + 1;
+		record->payload_bytes = layout->end - *payload;
 	}
 	if (*payload > layout->end) {
 		COUNT(packets_malformed);
@@ -254,7 +279,6 @@ int on_packet(struct __sk_buff *skb)
 	if (length > payload + PACKET_PAYLOAD_MAX)
 		length = payload + PACKET_PAYLOAD_MAX;
 	record.payload_at = payload;
-	record.payload_bytes = layout.end - payload;
 	record.length = length;
 	record.at_ns = bpf_ktime_get_ns();
 	record.interface = skb->ifindex;
