@@ -6,6 +6,7 @@
 #include <linux/bpf.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <grp.h>
 #include <linux/capability.h>
 #include <string.h>
@@ -16,6 +17,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#define BELOW_FENCE ONLY_BITS(0, CONFINE_FD_FENCE - 1)
+
 static const struct syscall_rule rules[] = {
 	{CALL(poll), "waiting"},
 	{CALL(ppoll), "waiting, as some C libraries spell it"},
@@ -24,8 +27,8 @@ static const struct syscall_rule rules[] = {
 	{CALL(getsockopt), "who it is", 2, {IS(1, SOL_SOCKET), IS(2, SO_PEERCRED)}},
 	{CALL(setsockopt), "how long sending may take", 2, {IS(1, SOL_SOCKET), IS(2, SO_SNDTIMEO)}},
 	{CALL(recvmsg), "its requests"},
-	{CALL(sendmsg), "answers and grants"},
-	{CALL(sendto), "telling systemd, and no other address", 1, {IS(4, 0)}},
+	{CALL(sendmsg), "answers and grants", 1, {BELOW_FENCE}},
+	{CALL(sendto), "telling systemd, and no other address", 2, {BELOW_FENCE, IS(4, 0)}},
 	{CALL(bpf), "a fresh iterator", 1, {IS(0, BPF_ITER_CREATE)}},
 	{CALL(bpf), "missed runs", 1, {IS(0, BPF_OBJ_GET_INFO_BY_FD)}},
 	{CALL(close), "ended sessions, granted iterators"},
@@ -90,12 +93,31 @@ int confine_drop_identity(uid_t uid, gid_t gid, bool keep_bpf)
 	return real == uid && effective == uid && saved == uid && uid != 0 ? 0 : -EPERM;
 }
 
+int confine_fence(int fd)
+{
+	struct rlimit limit;
+	int high;
+
+	if (fd < 0)
+		return fd;
+	if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+		limit.rlim_cur = limit.rlim_max;
+		setrlimit(RLIMIT_NOFILE, &limit);
+	}
+	high = fcntl(fd, F_DUPFD_CLOEXEC, CONFINE_FD_FENCE);
+	if (high < 0)
+		high = errno == EINVAL ? -EMFILE : -errno;
+	close(fd);
+	return high;
+}
+
 int confine_lock(void)
 {
-	const struct rlimit none = {0, 0};
+	const struct rlimit none = {0, 0}, fence = {CONFINE_FD_FENCE, CONFINE_FD_FENCE};
 
 	if (setrlimit(RLIMIT_CORE, &none) < 0 || setrlimit(RLIMIT_NPROC, &none) < 0 ||
-	    prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 || prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
+	    setrlimit(RLIMIT_NOFILE, &fence) < 0 || prctl(PR_SET_DUMPABLE, 0, 0, 0, 0) < 0 ||
+	    prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0)
 		return -errno;
 	return syscall_filter_load(rules, sizeof(rules) / sizeof(rules[0]));
 }

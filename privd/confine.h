@@ -25,6 +25,18 @@ bool confine_needs_bpf_capability(int (*attempt)(void *context), void *context);
  */
 int confine_drop_identity(uid_t uid, gid_t gid, bool keep_bpf);
 
+/*
+ * Sockets that must not be sent on have numbers from here on, and what is opened after the lock has not.
+ * What privd opens at start, two rings for each CPU at most and some more, is below in any case.
+ */
+#define CONFINE_FD_FENCE 4096
+
+/*
+ * Takes a descriptor over and returns the same one beyond the fence, or -errno: -EMFILE where the hard limit of
+ * open files is too low for that. What is an error already stays it.
+ */
+int confine_fence(int fd);
+
 /* Locks the process to the system calls that serving needs. Returns 0 or -errno. */
 int confine_lock(void);
 

@@ -47,6 +47,7 @@ struct options {
 	enum accept_hook accept;
 	enum facts_store facts;
 	enum udp_hook udp;
+	enum packet_filter packet_filter;
 	struct option_number ring_pages;
 };
 
@@ -67,6 +68,8 @@ static const struct option_spec known[] = {
 	 .help = "auto, table or old, as before 5.12 (auto)"},
 	{"dns-ports", 0, OPTION_TEXT, AT(dns_ports), .value = "LIST",
 	 .help = "ports whose packets are captured, with commas, or none (53)"},
+	{"packet-filter", 0, OPTION_NAME, packet_filter_names, AT(packet_filter), .value = "KIND",
+	 .help = "what captures them: auto, ebpf or classic (auto)"},
 	{"no-nat", 0, OPTION_FLAG, AT(no_nat), .help = "do not listen to connection tracking"},
 	{"udp-hook", 0, OPTION_NAME, udp_hook_names, AT(udp), .value = "HOOK",
 	 .help = "auto, fentry, kprobe, cgroup_skb or none (auto)"},
@@ -124,7 +127,7 @@ static int work_in_root(void *context)
 	struct session_grants *grants = context;
 
 	if (grants->conntrack_fd != -ECANCELED)
-		grants->conntrack_fd = conntrack_open();
+		grants->conntrack_fd = confine_fence(conntrack_open());
 	packets_capture(grants->packets);
 	return loader_seed(grants->loader, "seed_orphans");
 }
@@ -172,6 +175,7 @@ static void describe(struct session_grants *grants, bool keep_bpf)
 	welcome->rings = grants->rings->count;
 	welcome->conntracks = grants->conntrack_fd >= 0;
 	welcome->packet_rings = packets->rings.count;
+	welcome->packet_sockets = packets->socket_fd >= 0;
 	memcpy(welcome->dns_ports, packets->ports, sizeof(welcome->dns_ports));
 	add_hook(welcome, "state", "tp_btf/inet_sock_set_state");
 	add_hook(welcome, "destroy", "tp_btf/tcp_destroy_sock");
@@ -180,7 +184,9 @@ static void describe(struct session_grants *grants, bool keep_bpf)
 	add_hook(welcome, "udp", udp_hook_names[loader->udp]);
 	add_hook(welcome, "snapshot", loader->by_task ? "iter/task" : "iter/bpf_map_elem");
 	add_hook_or_why(welcome, "nat", "conntrack netlink", grants->conntrack_fd, "--no-nat");
-	add_hook_or_why(welcome, "dns", "socket filter", packets->error, "--dns-ports none");
+	add_hook_or_why(welcome, "dns",
+			packets->socket_fd >= 0 ? "classic socket filter" : "socket filter",
+			packets->error, "--dns-ports none");
 	add_hook(welcome, "cgroup", loader->cgroup_v1 ? "v1" : "v2");
 	add_hook(welcome, "capability", keep_bpf ? "CAP_BPF" : "none");
 }
@@ -235,7 +241,8 @@ static int start_tracing(const struct options *options, struct loader *loader,
 			    strerror(-error));
 	if (loader->udp != UDP_NONE && loader_seed(loader, "seed_udp"))
 		log_warning("UDP sockets that are open already stay without their process");
-	packets_load(packets, loader, (unsigned)options->ring_pages.value);
+	packets->filter = options->packet_filter;
+	packets_load(packets, loader, (unsigned)options->ring_pages.value, rings->count);
 	error = loader_seed(loader, "seed_files");
 	if (error)
 		log_warning("connections that are open already stay without their process: %s",

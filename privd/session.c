@@ -102,6 +102,18 @@ static int grant_rings(struct session *session, enum handoff_type type,
 	return error;
 }
 
+static int grant_packets(struct session *session, const struct packet_capture *packets)
+{
+	struct handoff_grant_socket grant = {
+		.block_bytes = packets->block_bytes,
+		.block_count = packets->block_count,
+	};
+
+	if (packets->socket_fd < 0)
+		return grant_rings(session, HANDOFF_GRANT_PACKET_RING, &packets->rings);
+	return answer(session, &grant, HANDOFF_GRANT_PACKET_SOCKET, packets->socket_fd);
+}
+
 static int on_grants(const struct session_grants *grants, struct session *session)
 {
 	const struct loader *loader = grants->loader;
@@ -131,7 +143,7 @@ static int on_grants(const struct session_grants *grants, struct session *sessio
 	if (!error)
 		error = grant_rings(session, HANDOFF_GRANT_RING, grants->rings);
 	if (!error)
-		error = grant_rings(session, HANDOFF_GRANT_PACKET_RING, &grants->packets->rings);
+		error = grant_packets(session, grants->packets);
 	if (!error)
 		error = answer(session, &end, HANDOFF_GRANTS_END, -1);
 	if (!error)

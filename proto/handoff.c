@@ -14,10 +14,11 @@
 _Static_assert(sizeof(struct handoff_header) == 8, "header");
 _Static_assert(sizeof(struct handoff_hello) == 24, "hello");
 _Static_assert(offsetof(struct handoff_hello, abi) == 16, "hello");
-_Static_assert(sizeof(struct handoff_welcome) == 40 + 12 * 64 + 64 + 32, "welcome");
+_Static_assert(sizeof(struct handoff_welcome) == 40 + 12 * 64 + 64 + 32 + 8, "welcome");
 _Static_assert(sizeof(struct handoff_refused) == 8 + 96, "refused");
 _Static_assert(sizeof(struct handoff_grant) == 24, "grant");
 _Static_assert(sizeof(struct handoff_grant_ring) == 16, "ring");
+_Static_assert(sizeof(struct handoff_grant_socket) == 16, "socket");
 _Static_assert(sizeof(struct handoff_iterate) == 16, "iterate");
 _Static_assert(sizeof(struct handoff_pong) == 16 + 16 * 40, "pong");
 _Static_assert(sizeof(struct handoff_resume) == 32, "resume");
@@ -65,6 +66,9 @@ const struct handoff_row handoff_table[] = {
 	{HANDOFF_GRANT_PACKET_RING, sizeof(struct handoff_grant_ring), 1, HANDOFF_TO_WORKER,
 	 GREETED, false, "GRANT_PACKET_RING",
 	 "one CPU's perf ring of captured DNS packets, to be mapped; one message per online CPU"},
+	{HANDOFF_GRANT_PACKET_SOCKET, sizeof(struct handoff_grant_socket), 1, HANDOFF_TO_WORKER,
+	 GREETED, true, "GRANT_PACKET_SOCKET",
+	 "the packet socket whose classic filter captures DNS, its ring to be mapped"},
 };
 
 const size_t handoff_table_count = sizeof(handoff_table) / sizeof(handoff_table[0]);

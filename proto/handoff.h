@@ -16,8 +16,8 @@
  *                                   fd each), GRANT_UDP_SETTINGS (one fd) where UDP is traced,
  *                                   GRANT_CONNTRACK (one fd) where the kernel tells of
  *                                   translation, GRANT_RING (one fd each, one per online CPU),
- *                                   GRANT_PACKET_RING (the same) where DNS packets are captured,
- *                                   GRANTS_END
+ *                                   GRANT_PACKET_RING (the same) or GRANT_PACKET_SOCKET (one
+ *                                   fd) where DNS packets are captured, GRANTS_END
  *   ITERATE {what}             -->
  *                              <--  ITERATOR (one fd)  or  REFUSED {reason}
  *   PING                       -->
@@ -38,6 +38,9 @@
 #define HANDOFF_REASON_BYTES 96
 #define HANDOFF_KERNEL_BYTES 64
 #define HANDOFF_DNS_PORTS_MAX 16
+/* Of a packet socket's ring. */
+#define HANDOFF_BLOCKS_MAX 65536
+#define HANDOFF_BLOCK_BYTES_MAX (1 << 20)
 /* No message is longer; a receiver with one byte more of room sees every oversized one. */
 #define HANDOFF_MESSAGE_MAX 1024
 
@@ -60,6 +63,7 @@ enum handoff_type {
 	HANDOFF_GRANT_CONNTRACK = 15,
 	HANDOFF_GRANT_UDP_SETTINGS = 16,
 	HANDOFF_GRANT_PACKET_RING = 17,
+	HANDOFF_GRANT_PACKET_SOCKET = 18,
 };
 
 enum handoff_direction {
@@ -111,10 +115,13 @@ struct handoff_welcome {
 	uint32_t rings;	       /* GRANT_RING messages to come */
 	uint32_t conntracks;   /* GRANT_CONNTRACK messages to come: 0 or 1 */
 	uint32_t hook_count;   /* of hooks */
-	uint32_t packet_rings; /* GRANT_PACKET_RING messages to come; 0: no packets are captured */
+	uint32_t packet_rings; /* GRANT_PACKET_RING messages to come */
 	struct handoff_hook hooks[HANDOFF_HOOKS_MAX];
 	char kernel[HANDOFF_KERNEL_BYTES];	   /* uname release */
 	uint16_t dns_ports[HANDOFF_DNS_PORTS_MAX]; /* that are captured; 0 ends the list */
+	/* GRANT_PACKET_SOCKET messages to come: 0, or 1 where the filter is a classic one. */
+	uint32_t packet_sockets;
+	uint32_t pad0;
 };
 
 struct handoff_refused {
@@ -145,6 +152,13 @@ struct handoff_grant_ring {
 	struct handoff_header header;
 	uint32_t cpu;
 	uint32_t data_pages; /* a power of two; mapped length is 1 + data_pages pages */
+};
+
+/* A packet socket's ring (packet(7), TPACKET_V3), to be mapped whole. */
+struct handoff_grant_socket {
+	struct handoff_header header;
+	uint32_t block_bytes; /* a multiple of the page size, at most HANDOFF_BLOCK_BYTES_MAX */
+	uint32_t block_count; /* at most HANDOFF_BLOCKS_MAX */
 };
 
 struct handoff_iterate {

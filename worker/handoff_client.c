@@ -17,16 +17,13 @@
 #include <sys/un.h>
 
 #define CONNECT_RETRY_NS (50 * NS_PER_MS)
-/* 1 GiB per CPU; a larger number is not one that privd can mean. */
-#define RING_DATA_PAGES_MAX (1U << 18)
 
 /* A received packet, long enough to notice an oversized one. */
 union packet {
 	struct handoff_header header;
 	struct handoff_welcome welcome;
 	struct handoff_refused refused;
-	struct handoff_grant grant;
-	struct handoff_grant_ring ring;
+	union handoff_grant_message grant;
 	struct handoff_pong pong;
 	struct handoff_iterate iterator;
 	uint8_t bytes[HANDOFF_MESSAGE_MAX + 8];
@@ -233,6 +230,8 @@ static const char *welcome_fault(const struct handoff_welcome *welcome)
 		return "number of netlink sockets out of range";
 	if (welcome->packet_rings > welcome->possible_cpus)
 		return "number of packet rings out of range";
+	if (welcome->packet_sockets > 1 || (welcome->packet_sockets && welcome->packet_rings))
+		return "number of packet sockets out of range";
 	if (welcome->hook_count > HANDOFF_HOOKS_MAX)
 		return "number of hooks out of range";
 	if (!text_is_terminated(welcome->kernel, sizeof(welcome->kernel)))
@@ -269,145 +268,13 @@ int handoff_client_greet(struct handoff_client *client, struct handoff_welcome *
 	return 0;
 }
 
-/* What the arrays must look like: the value's size here and the number of values. */
-struct expectation {
-	size_t value_bytes;
-	uint32_t count;
-	int protection;
-};
-
-static int map_array(const struct handoff_grant *grant, const struct expectation *expected, int fd,
-		     struct handoff_array *array, const char **fault)
-{
-	void *memory;
-
-	*fault = NULL;
-	if (grant->value_bytes != expected->value_bytes || grant->count != expected->count)
-		*fault = "not the sizes that were agreed";
-	else if (grant->stride_bytes < grant->value_bytes || grant->stride_bytes % 8 != 0 ||
-		 (uint64_t)grant->stride_bytes * (grant->count - 1) + grant->value_bytes >
-			 grant->map_bytes)
-		*fault = "values that do not fit";
-	if (*fault)
-		return -EPROTO;
-	memory = mmap(NULL, grant->map_bytes, expected->protection, MAP_SHARED, fd, 0);
-	if (memory == MAP_FAILED)
-		return -errno;
-	*array = (struct handoff_array){
-		.memory = memory,
-		.map_bytes = grant->map_bytes,
-		.stride_bytes = grant->stride_bytes,
-		.count = grant->count,
-	};
-	return 0;
-}
-
-/* The next of as many rings as were promised. */
-static int map_ring(const struct handoff_grant_ring *grant, uint32_t promised, uint32_t cpus,
-		    struct handoff_rings *rings, int fd, const char **fault)
-{
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-	struct handoff_ring *ring;
-
-	*fault = rings->count == promised ? "more rings than promised" : NULL;
-	if (*fault)
-		return -EPROTO;
-	if (grant->data_pages == 0 || grant->data_pages > RING_DATA_PAGES_MAX ||
-	    (grant->data_pages & (grant->data_pages - 1)) != 0)
-		*fault = "pages are not a power of two";
-	if (grant->cpu >= cpus)
-		*fault = "no such CPU";
-	for (uint32_t i = 0; i < rings->count; i++) {
-		if (rings->ring[i].cpu == grant->cpu)
-			*fault = "a CPU's second ring";
-	}
-	if (*fault)
-		return -EPROTO;
-	ring = &rings->ring[rings->count];
-	*ring = (struct handoff_ring){
-		.fd = -1,
-		.cpu = grant->cpu,
-		.data_bytes = grant->data_pages * page,
-	};
-	ring->memory =
-		mmap(NULL, page + ring->data_bytes, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-	if (ring->memory == MAP_FAILED)
-		return -errno;
-	rings->count++;
-	ring->fd = fcntl(fd, F_DUPFD_CLOEXEC, HANDOFF_FD_RINGS);
-	return ring->fd < 0 ? -errno : 0;
-}
-
-/* The number that the sandbox's rule names, or no socket at all. */
-static int place_conntrack(struct handoff_grants *grants, int fd)
-{
-	const int placed = fcntl(fd, F_DUPFD_CLOEXEC, HANDOFF_FD_CONNTRACK);
-
-	if (placed < 0)
-		return -errno;
-	if (placed != HANDOFF_FD_CONNTRACK) {
-		close(placed);
-		return -EBUSY;
-	}
-	grants->conntrack_fd = placed;
-	return 0;
-}
-
-/* Takes one grant; its descriptor is closed again, the mapping or the placed copy is what is kept. */
-static int take_grant(struct handoff_grants *grants, const struct handoff_welcome *welcome,
-		      const union packet *packet, int fd, const char **fault)
-{
-	const uint32_t cpus = welcome->possible_cpus;
-
-	*fault = NULL;
-	switch (packet->header.type) {
-	case HANDOFF_GRANT_BATCHES:
-		return map_array(&packet->grant,
-				 &(struct expectation){sizeof(struct conn_batch), cpus, PROT_READ},
-				 fd, &grants->batches, fault);
-	case HANDOFF_GRANT_COUNTERS:
-		return map_array(&packet->grant,
-				 &(struct expectation){sizeof(struct conn_counters), cpus,
-						       PROT_READ},
-				 fd, &grants->counters, fault);
-	case HANDOFF_GRANT_STAGE:
-		return map_array(&packet->grant,
-				 &(struct expectation){sizeof(struct snapshot_stage), 1, PROT_READ},
-				 fd, &grants->stage, fault);
-	case HANDOFF_GRANT_RESUME:
-		return map_array(&packet->grant,
-				 &(struct expectation){handoff_resume_bytes(cpus), 1,
-						       PROT_READ | PROT_WRITE},
-				 fd, &grants->resume, fault);
-	case HANDOFF_GRANT_UDP_SETTINGS:
-		return map_array(&packet->grant,
-				 &(struct expectation){sizeof(struct udp_settings), 1,
-						       PROT_READ | PROT_WRITE},
-				 fd, &grants->udp_settings, fault);
-	case HANDOFF_GRANT_RING:
-		return map_ring(&packet->ring, welcome->rings, cpus, &grants->rings, fd, fault);
-	case HANDOFF_GRANT_PACKET_RING:
-		return map_ring(&packet->ring, welcome->packet_rings, cpus, &grants->packet_rings,
-				fd, fault);
-	case HANDOFF_GRANT_CONNTRACK:
-		if (welcome->conntracks == 0) {
-			*fault = "was not promised";
-			return -EPROTO;
-		}
-		return place_conntrack(grants, fd);
-	default:
-		*fault = "not a grant";
-		return -EPROTO;
-	}
-}
-
 /* Receives grants until GRANTS_END. */
 static int receive_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
 			  struct handoff_grants *grants)
 {
-	/* Five arrays, the netlink socket, the rings, and the end. */
-	const uint32_t messages =
-		5 + welcome->conntracks + welcome->rings + welcome->packet_rings + 1;
+	/* Five arrays, the sockets, the rings, and the end. */
+	const uint32_t messages = 5 + welcome->conntracks + welcome->packet_sockets +
+				  welcome->rings + welcome->packet_rings + 1;
 	const char *fault;
 
 	for (uint32_t i = 0; i < messages; i++) {
@@ -422,7 +289,7 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 			return result;
 		if (packet.header.type == HANDOFF_GRANTS_END)
 			break;
-		result = take_grant(grants, welcome, &packet, fd, &fault);
+		result = handoff_grants_take(grants, welcome, &packet.grant, fd, &fault);
 		if (fault)
 			return violation(client, packet.header.type, fault);
 		if (result < 0) {
@@ -433,31 +300,9 @@ static int receive_grants(struct handoff_client *client, const struct handoff_we
 	}
 	if (!(client->session.seen & (1U << HANDOFF_GRANTS_END)))
 		return violation(client, HANDOFF_GRANTS_END, "did not come");
-	if (!grants->batches.memory || !grants->counters.memory || !grants->stage.memory ||
-	    !grants->resume.memory || grants->rings.count != welcome->rings ||
-	    grants->packet_rings.count != welcome->packet_rings ||
-	    (grants->conntrack_fd >= 0) != (welcome->conntracks == 1))
+	if (!handoff_grants_are_complete(grants, welcome))
 		return violation(client, HANDOFF_GRANTS_END, "came before all grants");
 	return 0;
-}
-
-/* For one more than promised: where none is, there is still no null to follow. */
-static int make_room(struct handoff_rings *rings, uint32_t count)
-{
-	rings->ring = calloc((size_t)count + 1, sizeof(*rings->ring));
-	return rings->ring ? 0 : -ENOMEM;
-}
-
-static void rings_fini(struct handoff_rings *rings)
-{
-	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
-
-	for (uint32_t i = 0; i < rings->count; i++) {
-		munmap(rings->ring[i].memory, page + rings->ring[i].data_bytes);
-		if (rings->ring[i].fd >= 0)
-			close(rings->ring[i].fd);
-	}
-	free(rings->ring);
 }
 
 int handoff_client_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
@@ -465,13 +310,7 @@ int handoff_client_grants(struct handoff_client *client, const struct handoff_we
 {
 	int result;
 
-	*grants = (struct handoff_grants){
-		.possible_cpus = welcome->possible_cpus,
-		.conntrack_fd = -1,
-	};
-	result = make_room(&grants->rings, welcome->rings);
-	if (result == 0)
-		result = make_room(&grants->packet_rings, welcome->packet_rings);
+	result = handoff_grants_init(grants, welcome);
 	if (result == 0)
 		result = send_empty(client, HANDOFF_GRANTS);
 	if (result == 0)
@@ -482,26 +321,6 @@ int handoff_client_grants(struct handoff_client *client, const struct handoff_we
 	}
 	client->session.state = HANDOFF_STATE_SERVING;
 	return 0;
-}
-
-static void array_fini(struct handoff_array *array)
-{
-	if (array->memory)
-		munmap(array->memory, array->map_bytes);
-}
-
-void handoff_grants_fini(struct handoff_grants *grants)
-{
-	array_fini(&grants->batches);
-	array_fini(&grants->counters);
-	array_fini(&grants->stage);
-	array_fini(&grants->resume);
-	array_fini(&grants->udp_settings);
-	rings_fini(&grants->rings);
-	rings_fini(&grants->packet_rings);
-	if (grants->conntrack_fd >= 0)
-		close(grants->conntrack_fd);
-	*grants = (struct handoff_grants){.conntrack_fd = -1};
 }
 
 int handoff_client_iterate(struct handoff_client *client, enum handoff_iterator what)

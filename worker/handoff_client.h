@@ -3,23 +3,16 @@
  * The worker's side of the handoff (proto/handoff.h): one request, one answer. Everything that
  * comes back is judged by handoff_check() and then by value; the first thing that is wrong is
  * logged in one line, ends the session, and every later call fails at once.
- *
- * privd's socket and the descriptors that it hands out are kept at numbers from HANDOFF_FD_BASE up: the
- * sandbox lets nng's threads write below that only (worker/seccomp_rules.h).
  */
 #ifndef SOCKWARDEN_WORKER_HANDOFF_CLIENT_H
 #define SOCKWARDEN_WORKER_HANDOFF_CLIENT_H
 
 #include "proto/handoff.h"
-#include "proto/record.h"
+#include "worker/handoff_grants.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-#define HANDOFF_FD_BASE 512
-#define HANDOFF_FD_CONNTRACK 514 /* exactly: the sandbox lets it be received from, nothing else */
-#define HANDOFF_FD_RINGS 515	 /* from here up */
 
 /*
  * So long is an answer waited for. Before everything was granted, one that takes longer is the end;
@@ -33,42 +26,6 @@ struct handoff_client {
 	struct handoff_session session;
 	uint16_t late;			    /* the type of the answer that privd still owes, or 0 */
 	char refusal[HANDOFF_REASON_BYTES]; /* privd's words, after -EACCES */
-};
-
-/* One mapped array. */
-struct handoff_array {
-	void *memory; /* NULL: not mapped */
-	size_t map_bytes;
-	uint32_t stride_bytes;
-	uint32_t count;
-};
-
-struct handoff_ring {
-	int fd; /* for epoll only */
-	uint32_t cpu;
-	void *memory;	   /* one page, then data_bytes */
-	size_t data_bytes; /* a power of two */
-};
-
-/* One for each online CPU. */
-struct handoff_rings {
-	struct handoff_ring *ring;
-	uint32_t count;
-};
-
-/* Everything that the worker is given; all of it is mapped, but for the netlink socket. */
-struct handoff_grants {
-	struct handoff_array batches;  /* struct conn_batch, read-only */
-	struct handoff_array counters; /* struct conn_counters, read-only */
-	struct handoff_array stage;    /* one struct snapshot_stage */
-	struct handoff_array resume;   /* one struct handoff_resume, shared */
-	/* One struct udp_settings, shared; memory is NULL where UDP is not traced. */
-	struct handoff_array udp_settings;
-	struct handoff_rings rings;
-	struct handoff_rings
-		packet_rings; /* of captured DNS packets; none where nothing is captured */
-	uint32_t possible_cpus;
-	int conntrack_fd; /* HANDOFF_FD_CONNTRACK, or -1: there is none */
 };
 
 /*
@@ -90,7 +47,6 @@ int handoff_client_greet(struct handoff_client *client, struct handoff_welcome *
 /* GRANTS: receives and maps exactly what welcome promised. Errors as above, or mmap's. */
 int handoff_client_grants(struct handoff_client *client, const struct handoff_welcome *welcome,
 			  struct handoff_grants *grants);
-void handoff_grants_fini(struct handoff_grants *grants);
 
 /*
  * ITERATE: a descriptor that the caller closes, or -errno; -EACCES when refused (logged). -EMFILE

@@ -38,7 +38,8 @@ enum wake {
 	WAKE_SIGNAL = 0,
 	WAKE_PRIVD = 1,
 	WAKE_QUERY = 2,
-	WAKE_RING = 3,
+	WAKE_PACKETS = 3,
+	WAKE_RING = 4,
 };
 
 struct loop {
@@ -225,6 +226,8 @@ static int watch_data(struct loop *loop)
 	const struct handoff_grants *grants = loop->parts.grants;
 	int result = watch(loop, bus_query_fd(loop->parts.bus), WAKE_QUERY);
 
+	if (result == 0 && grants->packet_socket.fd >= 0)
+		result = watch(loop, grants->packet_socket.fd, WAKE_PACKETS);
 	for (uint32_t i = 0; result == 0 && i < grants->rings.count; i++)
 		result = watch(loop, grants->rings.ring[i].fd, WAKE_RING + i);
 	for (uint32_t i = 0; result == 0 && i < grants->packet_rings.count; i++)
@@ -390,11 +393,16 @@ static void take_signals(struct loop *loop)
 	}
 }
 
-static const struct handoff_ring *ring_of(const struct handoff_grants *grants, uint32_t index)
+/* The descriptor of WAKE_PACKETS, or of a ring. */
+static int source_fd(const struct handoff_grants *grants, uint32_t wake)
 {
+	const uint32_t index = wake - WAKE_RING;
+
+	if (wake == WAKE_PACKETS)
+		return grants->packet_socket.fd;
 	return index < grants->rings.count
-		       ? &grants->rings.ring[index]
-		       : &grants->packet_rings.ring[index - grants->rings.count];
+		       ? grants->rings.ring[index].fd
+		       : grants->packet_rings.ring[index - grants->rings.count].fd;
 }
 
 /* Answers requests; the signal and privd are taken note of. Rings are read at every turn anyway. */
@@ -417,7 +425,7 @@ static void dispatch(struct loop *loop, const struct epoll_event *event)
 		/* A ring whose event has died keeps its memory, but would wake us for ever. */
 		if (event->events & (EPOLLHUP | EPOLLERR))
 			epoll_ctl(loop->epoll_fd, EPOLL_CTL_DEL,
-				  ring_of(loop->parts.grants, wake - WAKE_RING)->fd, NULL);
+				  source_fd(loop->parts.grants, wake), NULL);
 		break;
 	}
 }
@@ -480,7 +488,7 @@ int loop_run(struct loop *loop)
 	while (!loop->stop)
 		turn(loop);
 	take_time(loop);
-	pipeline_drain(loop->parts.pipeline);
+	pipeline_drain_all(loop->parts.pipeline);
 	engine_flush(&loop->parts.pipeline->engine, loop->now_ns, true);
 	publish_meta(loop);
 	return loop->result;

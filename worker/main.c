@@ -122,6 +122,7 @@ static void raise_descriptor_limit(void)
 }
 
 _Static_assert(SECCOMP_FD_CONNTRACK == HANDOFF_FD_CONNTRACK, "the filter's rule names its number");
+_Static_assert(SECCOMP_FD_PACKETS == HANDOFF_FD_PACKETS, "the same");
 
 /* The numbers that the filter's rules name. */
 static int place_notify(struct worker *worker)
@@ -166,9 +167,11 @@ static int greet_privd(struct worker *worker)
 	return result < 0 ? EXIT_CODE_FAILURE : 0;
 }
 
-/* Translations are looked at only where the configuration wants it. */
-static void drop_conntrack(struct worker *worker)
+/* Sockets are held only where the configuration has a use for them. */
+static void drop_sockets(struct worker *worker)
 {
+	if (!worker->config.dns_enabled)
+		handoff_socket_fini(&worker->grants.packet_socket);
 	if (worker->config.nat_enabled || worker->grants.conntrack_fd < 0)
 		return;
 	close(worker->grants.conntrack_fd);
@@ -187,7 +190,7 @@ static int connect_privd(struct worker *worker)
 		return EXIT_CODE_FAILURE;
 	if (handoff_client_grants(&worker->client, &worker->welcome, &worker->grants) < 0)
 		return EXIT_CODE_FAILURE;
-	drop_conntrack(worker);
+	drop_sockets(worker);
 	return 0;
 }
 

@@ -24,6 +24,8 @@ static struct handoff_resume *resume_of(const struct handoff_grants *grants)
 #define REFRESH_BURST_NS (500 * NS_PER_MS)
 /* Packets that are read in one go: some ms. */
 #define PACKETS_PER_DRAIN 8192
+/* A packet socket's block is handed over within 10 ms; then it is read. */
+#define AWAIT_PACKETS_MS 15
 /* What failed is tried again. */
 #define CGROUPS_RETRY_NS NS_PER_S
 
@@ -68,6 +70,8 @@ static int open_rings(struct pipeline *pipeline)
 		if (result < 0)
 			return result;
 	}
+	if (frame_feed_init(&pipeline->frames, &grants->packet_socket) < 0)
+		return -EINVAL;
 	return packet_reader_init(&pipeline->packets, pipeline->packet_sources,
 				  grants->packet_rings.count);
 }
@@ -144,6 +148,9 @@ static void read_packets(struct pipeline *pipeline, uint64_t seen_ns)
 {
 	const struct packet *packet = NULL;
 
+	frame_feed_begin(&pipeline->frames, PACKETS_PER_DRAIN);
+	while ((packet = frame_feed_next(&pipeline->frames)))
+		engine_packet(&pipeline->engine, packet);
 	packet_reader_begin(&pipeline->packets, clock_ns(CLOCK_MONOTONIC), seen_ns);
 	for (unsigned i = 0; i < PACKETS_PER_DRAIN; i++) {
 		packet = packet_reader_next(&pipeline->packets);
@@ -151,7 +158,7 @@ static void read_packets(struct pipeline *pipeline, uint64_t seen_ns)
 			break;
 		engine_packet(&pipeline->engine, packet);
 	}
-	pipeline->more_packets = packet != NULL;
+	pipeline->more_packets = packet || frame_feed_has_more(&pipeline->frames);
 	packet_reader_end(&pipeline->packets);
 }
 
@@ -259,18 +266,47 @@ bool pipeline_can_wait(const struct pipeline *pipeline)
 		if (!perf_ring_can_wait(&pipeline->packet_sources[i].ring))
 			return false;
 	}
-	return true;
+	return frame_feed_can_wait(&pipeline->frames);
+}
+
+/* Closes that happened until then; where that is UINT64_MAX, all. */
+static void read_closes(struct pipeline *pipeline, uint64_t until_ns)
+{
+	const struct conn_record *record;
+
+	batch_reader_begin(&pipeline->reader, until_ns);
+	while ((record = batch_reader_next(&pipeline->reader)))
+		take_close(pipeline, record);
 }
 
 void pipeline_drain(struct pipeline *pipeline)
 {
-	const struct conn_record *record;
-
 	read_nat(pipeline);
 	read_packets(pipeline, 0);
-	batch_reader_begin(&pipeline->reader);
-	while ((record = batch_reader_next(&pipeline->reader)))
-		take_close(pipeline, record);
+	/* Behind the packets that came before them, unless those come faster than they are read. */
+	read_closes(pipeline,
+		    pipeline->more_packets ? UINT64_MAX : frame_feed_covered_ns(&pipeline->frames));
+}
+
+/* Waits for packets that the kernel keeps to itself for a moment. */
+static void await_packets(struct pipeline *pipeline)
+{
+	const struct timespec pause = {.tv_nsec = NS_PER_MS};
+	const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
+
+	for (unsigned i = 0; i < AWAIT_PACKETS_MS; i++) {
+		read_packets(pipeline, 0);
+		if (pipeline->more_packets || frame_feed_covered_ns(&pipeline->frames) >= now_ns)
+			return;
+		nanosleep(&pause, NULL);
+	}
+}
+
+void pipeline_drain_all(struct pipeline *pipeline)
+{
+	read_nat(pipeline);
+	read_packets(pipeline, 0);
+	read_closes(pipeline, UINT64_MAX);
 }
 
 bool pipeline_has_more(const struct pipeline *pipeline)
@@ -338,7 +374,7 @@ static int read_snapshot(struct pipeline *pipeline, enum handoff_iterator what)
 	snapshot_begin_staged(&pipeline->snapshot, fd, pipeline->grants->stage.memory);
 	while ((result = snapshot_read(&pipeline->snapshot)) > 0) {
 		take_piece(pipeline);
-		pipeline_drain(pipeline);
+		pipeline_drain_all(pipeline);
 	}
 	return result;
 }
@@ -417,7 +453,8 @@ int pipeline_snapshot(struct pipeline *pipeline)
 	if (result == 0 && traces_udp(pipeline))
 		result = read_flows(pipeline, HANDOFF_ITERATE_FLOWS, &counters, now_ns);
 	/* Whoever closed while it was read must be gone before the table is judged. */
-	pipeline_drain(pipeline);
+	await_packets(pipeline);
+	pipeline_drain_all(pipeline);
 	end_ns = clock_ns(CLOCK_MONOTONIC);
 	if (result < 0) {
 		pipeline->metrics.value[METRIC_SNAPSHOT_ERRORS]++;
@@ -537,6 +574,7 @@ void pipeline_measure(struct pipeline *pipeline, bool at_mark)
 
 	measure_programs(&pipeline->metrics, &sum);
 	measure_intake(pipeline);
+	frame_feed_measure(&pipeline->frames, &pipeline->metrics);
 	measure_nat(pipeline);
 	engine_measure(&pipeline->engine, sum.opened, at_mark);
 	pipeline->metrics.value[METRIC_RECORD_SPOILT] = pipeline->recording.recorder.overflows;

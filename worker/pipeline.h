@@ -12,6 +12,7 @@
 #include "common/clock.h"
 #include "common/config/config.h"
 #include "worker/engine.h"
+#include "worker/frame_feed.h"
 #include "worker/handoff_client.h"
 #include "worker/health.h"
 #include "worker/intake/batch.h"
@@ -35,7 +36,8 @@ struct pipeline {
 	struct batch_reader reader;
 	struct packet_source *packet_sources; /* grants->packet_rings.count */
 	struct packet_reader packets;
-	bool more_packets; /* the last call left some unread */
+	struct frame_feed frames; /* or these, and no packet rings */
+	bool more_packets;	  /* the last call left some unread */
 	struct engine engine;
 	struct recording recording;   /* of what the engine is given */
 	struct snapshot snapshot;     /* of connections */
@@ -71,8 +73,14 @@ void pipeline_tick(struct pipeline *pipeline, uint64_t now_ns, struct clock_offs
 /* Whether reading may still wait: no ring is filling up. */
 bool pipeline_can_wait(const struct pipeline *pipeline);
 
-/* Reads the events of address translation, captured packets, all rings and batches. */
+/*
+ * Reads the events of address translation, captured packets, all rings and batches. Closes that are younger than
+ * the packets that can be seen wait for those, for some ms.
+ */
 void pipeline_drain(struct pipeline *pipeline);
+
+/* The same of all closes that there are. */
+void pipeline_drain_all(struct pipeline *pipeline);
 
 /* Whether something is left to be read at once. */
 bool pipeline_has_more(const struct pipeline *pipeline);

@@ -2,6 +2,7 @@
 #include "worker/seccomp_rules.h"
 
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -54,6 +55,10 @@ const struct syscall_rule seccomp_rules[] = {
 	{CALL(fcntl), "nng on an accepted connection", 2, {IS(1, F_SETFD), IS(2, FD_CLOEXEC)}},
 	{CALL(fcntl), "nng on an accepted connection", 2, {IS(1, F_SETFL), IS(2, O_NONBLOCK)}},
 	{CALL(getsockopt), "nng asks who a peer is", 2, {IS(1, SOL_SOCKET), IS(2, SO_PEERCRED)}},
+	{CALL(getsockopt),
+	 "how many packets the socket's ring had no room for",
+	 3,
+	 {IS(0, SECCOMP_FD_PACKETS), IS(1, SOL_PACKET), IS(2, PACKET_STATISTICS)}},
 	{CALL(shutdown), "nng ends a connection"},
 	{CALL(close), "ended connections, iterators that were read"},
 	{CALL(getrandom), "nng's ids; nng aborts without it"},

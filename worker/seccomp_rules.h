@@ -19,6 +19,7 @@
 #define SECCOMP_FD_PRIVD 512
 #define SECCOMP_FD_NOTIFY 513
 #define SECCOMP_FD_CONNTRACK 514
+#define SECCOMP_FD_PACKETS 515
 
 extern const struct syscall_rule seccomp_rules[];
 extern const size_t seccomp_rules_count;

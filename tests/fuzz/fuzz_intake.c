@@ -350,7 +350,7 @@ static void pass(bool tells)
 	const struct conn_record *record;
 	unsigned taken = 0;
 
-	batch_reader_begin(&m.reader);
+	batch_reader_begin(&m.reader, UINT64_MAX);
 	while ((record = batch_reader_next(&m.reader))) {
 		/* A ring of lone records only, and what two mapped batches hold. */
 		INVARIANT(++taken <=

@@ -14,9 +14,12 @@ from harness.scale import scaled, wait_until
 from harness.sockets import connect, listen
 
 
-@pytest.fixture(scope="module", name="world")
-def make_world(tmp_path_factory):
-    with dns_world.running(tmp_path_factory.mktemp("dns")) as world:
+@pytest.fixture(scope="module", name="world", params=("ebpf", "classic"))
+def make_world(tmp_path_factory, request):
+    with dns_world.running(tmp_path_factory.mktemp("dns"),
+                           privd_options=["--packet-filter", request.param]) as world:
+        assert world.tracer.hook("dns") == {"ebpf": "socket filter",
+                                            "classic": "classic socket filter"}[request.param]
         yield world
 
 

@@ -7,6 +7,8 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <linux/perf_event.h>
 #include <sched.h>
@@ -119,6 +121,38 @@ DEADLY(writev_to_netlink, SYS_writev, SECCOMP_FD_CONNTRACK, &vector, 1)
 DEADLY(setsockopt_of_netlink, SYS_setsockopt, SECCOMP_FD_CONNTRACK, SOL_NETLINK,
        NETLINK_ADD_MEMBERSHIP, &limit, 4)
 DEADLY(bind_netlink, SYS_bind, SECCOMP_FD_CONNTRACK, &address, sizeof(address))
+DEADLY(sendmsg_to_packets, SYS_sendmsg, SECCOMP_FD_PACKETS, &message, 0)
+DEADLY(sendmmsg_to_packets, SYS_sendmmsg, SECCOMP_FD_PACKETS, &message, 1, 0)
+DEADLY(sendto_packets, SYS_sendto, SECCOMP_FD_PACKETS, "x", 1, 0, NULL, 0)
+DEADLY(sendto_packets_by_address, SYS_sendto, SECCOMP_FD_PACKETS, "x", 1, 0, &address,
+       sizeof(address))
+DEADLY(write_to_packets, SYS_write, SECCOMP_FD_PACKETS, "x", 1)
+DEADLY(writev_to_packets, SYS_writev, SECCOMP_FD_PACKETS, &vector, 1)
+DEADLY(pwrite_to_packets, SYS_pwrite64, SECCOMP_FD_PACKETS, "x", 1, 0)
+DEADLY(splice_to_packets, SYS_splice, stage->plain_fd, NULL, SECCOMP_FD_PACKETS, NULL, 1, 0)
+DEADLY(sendfile_to_packets, SYS_sendfile, SECCOMP_FD_PACKETS, stage->ring_fd, NULL, 1)
+DEADLY(bind_packets, SYS_bind, SECCOMP_FD_PACKETS, &address, sizeof(address))
+DEADLY(connect_packets, SYS_connect, SECCOMP_FD_PACKETS, &address, sizeof(address))
+DEADLY(ioctl_packets, SYS_ioctl, SECCOMP_FD_PACKETS, 0x8914 /* SIOCSIFFLAGS */, &limit)
+DEADLY(detach_packet_filter, SYS_setsockopt, SECCOMP_FD_PACKETS, SOL_SOCKET, SO_DETACH_FILTER,
+       &limit, 4)
+DEADLY(attach_packet_filter, SYS_setsockopt, SECCOMP_FD_PACKETS, SOL_SOCKET, SO_ATTACH_FILTER,
+       &limit, sizeof(struct sock_fprog))
+DEADLY(promiscuous_packets, SYS_setsockopt, SECCOMP_FD_PACKETS, SOL_PACKET, PACKET_ADD_MEMBERSHIP,
+       &limit, sizeof(struct packet_mreq))
+DEADLY(transmit_ring_of_packets, SYS_setsockopt, SECCOMP_FD_PACKETS, SOL_PACKET, PACKET_TX_RING,
+       &limit, sizeof(struct tpacket_req))
+DEADLY(getsockopt_of_packets, SYS_getsockopt, SECCOMP_FD_PACKETS, SOL_PACKET, PACKET_HDRLEN, &limit,
+       &vector)
+DEADLY(get_packet_filter, SYS_getsockopt, SECCOMP_FD_PACKETS, SOL_SOCKET, SO_GET_FILTER, &limit,
+       &vector)
+DEADLY(statistics_of_others, SYS_getsockopt, stage->plain_fd, SOL_PACKET, PACKET_STATISTICS, &limit,
+       &vector)
+DEADLY(recvmsg_of_packets, SYS_recvmsg, SECCOMP_FD_PACKETS, &message, MSG_DONTWAIT)
+DEADLY(recvfrom_packets, SYS_recvfrom, SECCOMP_FD_PACKETS, &limit, 1, MSG_DONTWAIT, NULL, NULL)
+DEADLY(map_packets_again, SYS_mmap, NULL, 4096, PROT_READ, MAP_SHARED, SECCOMP_FD_PACKETS, 0)
+DEADLY(dup_packets, SYS_dup, SECCOMP_FD_PACKETS)
+DEADLY(dup_packets_lower, SYS_fcntl, SECCOMP_FD_PACKETS, F_DUPFD, 0)
 DEADLY(sendto_privd, SYS_sendto, SECCOMP_FD_PRIVD, "x", 1, 0, NULL, 0)
 DEADLY(sendto_address, SYS_sendto, SECCOMP_FD_NOTIFY, "x", 1, 0, &address, sizeof(address))
 DEADLY(sendmmsg, SYS_sendmmsg, stage->plain_fd, &message, 1, 0)
@@ -186,6 +220,17 @@ static bool may_receive_from_netlink(const struct stage *stage)
 
 	(void)stage;
 	return recvmsg(SECCOMP_FD_CONNTRACK, &received, MSG_DONTWAIT) < 0 && errno == EAGAIN;
+}
+
+/* Where the test may not make a packet socket another stands for it, and says that it has no such thing. */
+static bool may_ask_for_lost_packets(const struct stage *stage)
+{
+	struct tpacket_stats_v3 statistics;
+	socklen_t size = sizeof(statistics);
+	const int result =
+		getsockopt(SECCOMP_FD_PACKETS, SOL_PACKET, PACKET_STATISTICS, &statistics, &size);
+
+	return stage->has_packets ? result == 0 : result < 0 && errno == EOPNOTSUPP;
 }
 
 static bool may_tell_systemd(const struct stage *stage)
@@ -294,6 +339,29 @@ const struct attempt attempts[] = {
 	NO(writev_to_netlink),
 	NO(setsockopt_of_netlink),
 	NO(bind_netlink),
+	NO(sendmsg_to_packets),
+	NO(sendmmsg_to_packets),
+	NO(sendto_packets),
+	NO(sendto_packets_by_address),
+	NO(write_to_packets),
+	NO(writev_to_packets),
+	NO(pwrite_to_packets),
+	NO(splice_to_packets),
+	NO(sendfile_to_packets),
+	NO(bind_packets),
+	NO(connect_packets),
+	NO(ioctl_packets),
+	NO(detach_packet_filter),
+	NO(attach_packet_filter),
+	NO(promiscuous_packets),
+	NO(transmit_ring_of_packets),
+	NO(getsockopt_of_packets),
+	NO(get_packet_filter),
+	NO(statistics_of_others),
+	NO(recvmsg_of_packets),
+	NO(recvfrom_packets),
+	NO(dup_packets),
+	NO(dup_packets_lower),
 	NO(sendto_privd),
 	NO(sendto_address),
 	NO(sendmmsg),
@@ -310,6 +378,7 @@ const struct attempt attempts[] = {
 	NO(mmap_shared),
 	NO(mmap_file),
 	NO(ring_map_again),
+	NO(map_packets_again),
 	NO(mprotect_exec),
 #endif
 #ifdef __x86_64__
@@ -321,6 +390,7 @@ const struct attempt attempts[] = {
 	YES(may_protect),
 	YES(may_ask_privd),
 	YES(may_receive_from_netlink),
+	YES(may_ask_for_lost_packets),
 	YES(may_tell_systemd),
 	YES(may_read_and_send),
 	YES(may_draw_random),

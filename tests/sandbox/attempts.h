@@ -14,6 +14,7 @@ struct stage {
 	int other_pid;	  /* a process of the same user */
 	int plain_fd;	  /* a connected socket below the fence */
 	int ring_fd;	  /* stands for a ring's descriptor, above the fence */
+	bool has_packets; /* SECCOMP_FD_PACKETS is a packet socket: it takes a privilege to make one */
 	void *page;	  /* a page of private memory */
 	const char *file; /* in the runtime directory */
 };

@@ -13,6 +13,7 @@
 #include "worker/seccomp_rules.h"
 
 #include <fcntl.h>
+#include <linux/if_packet.h>
 #include <linux/netlink.h>
 #include <pwd.h>
 #include <stdint.h>
@@ -78,6 +79,22 @@ static void echo(const int *ends)
 	_exit(0);
 }
 
+/*
+ * A packet socket as privd gives it away, or what stands for it where whoever runs this may not make one. At
+ * stdin, since the worker closes all that is beyond stderr when it becomes its user.
+ */
+static bool open_packets(struct stage *stage)
+{
+	const int version = TPACKET_V3;
+	int fd = socket(AF_PACKET, SOCK_DGRAM | SOCK_NONBLOCK, 0);
+
+	stage->has_packets = fd >= 0 && setsockopt(fd, SOL_PACKET, PACKET_VERSION, &version,
+						   sizeof(version)) == 0;
+	if (fd < 0)
+		fd = socket(AF_UNIX, SOCK_DGRAM, 0);
+	return fd >= 0 && dup2(fd, STDIN_FILENO) == STDIN_FILENO;
+}
+
 /* What the worker has when it locks itself; false if something of it cannot be made. */
 static bool set_stage(struct stage *stage)
 {
@@ -98,11 +115,12 @@ static bool set_stage(struct stage *stage)
 		return false;
 	netlink = socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE);
 	stage->plain_fd = plain[0];
-	stage->ring_fd = SECCOMP_FD_CONNTRACK + 1;
+	stage->ring_fd = SECCOMP_FD_PACKETS + 1;
 	stage->file = file;
 	stage->page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 	return stage->page != MAP_FAILED && place(privd[0], SECCOMP_FD_PRIVD) &&
 	       place(notify[0], SECCOMP_FD_NOTIFY) && place(netlink, SECCOMP_FD_CONNTRACK) &&
+	       place(fcntl(STDIN_FILENO, F_DUPFD_CLOEXEC, STDERR_FILENO + 1), SECCOMP_FD_PACKETS) &&
 	       place(ring, stage->ring_fd);
 }
 
@@ -124,8 +142,8 @@ int main(int argc, char **argv)
 		return START_FAILED;
 	}
 	log_init("sandbox_attempt", LOG_LEVEL_WARNING);
-	if (!prepare_directory(argv[2]) || confine_identity(USER) < 0 || signals_open(true) < 0 ||
-	    !set_stage(&stage) || confine_files(argv[2], &abi) < 0 ||
+	if (!prepare_directory(argv[2]) || !open_packets(&stage) || confine_identity(USER) < 0 ||
+	    signals_open(true) < 0 || !set_stage(&stage) || confine_files(argv[2], &abi) < 0 ||
 	    bus_open(&bus, argv[2], 16) < 0 || confine_lock() < 0) {
 		perror("sandbox_attempt: start");
 		return START_FAILED;

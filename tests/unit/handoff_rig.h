@@ -83,6 +83,8 @@ struct offer {
 	unsigned ring_count;
 	struct handoff_grant_ring packet_rings[3];
 	unsigned packet_ring_count;
+	struct handoff_grant_socket packet_socket;
+	unsigned packet_socket_count;
 	bool no_end;
 	bool no_descriptor; /* the first ring comes without one */
 	unsigned conntracks;
@@ -119,6 +121,9 @@ static inline struct offer good_offer(void)
 		offer.packet_rings[cpu] = offer.rings[cpu];
 		handoff_header_init(&offer.packet_rings[cpu].header, HANDOFF_GRANT_PACKET_RING);
 	}
+	handoff_header_init(&offer.packet_socket.header, HANDOFF_GRANT_PACKET_SOCKET);
+	offer.packet_socket.block_bytes = PAGE;
+	offer.packet_socket.block_count = RING_PAGES;
 	return offer;
 }
 
@@ -155,6 +160,8 @@ static inline void say_offer(const struct offer *offer)
 		    i == 0 && offer->no_descriptor ? -1 : ring_fd);
 	for (unsigned i = 0; i < offer->packet_ring_count; i++)
 		say(&offer->packet_rings[i], sizeof(offer->packet_rings[i]), ring_fd);
+	for (unsigned i = 0; i < offer->packet_socket_count; i++)
+		say(&offer->packet_socket, sizeof(offer->packet_socket), ring_fd);
 	if (!offer->no_end)
 		say_end();
 	close(array_fd);

@@ -21,6 +21,7 @@ struct machine {
 	struct batch_reader reader;
 	struct handoff_resume *resume;
 	uint64_t next_id; /* of a record */
+	uint64_t now_ns;
 };
 
 /* A reader that starts with what the memory says, as a new worker does. */
@@ -96,7 +97,8 @@ static void close_one(struct machine *m, unsigned cpu)
 {
 	struct conn_batch *batch = &m->mapped[cpu];
 
-	batch->records[batch->len++] = record_make(m->next_id++);
+	batch->records[batch->len] = record_make(m->next_id++);
+	batch->records[batch->len++].at_ns = m->now_ns;
 	if (batch->len == RECORD_BATCH_CAPACITY) {
 		ring_put(m, cpu, batch, sizeof(*batch));
 		batch->len = 0;
@@ -116,7 +118,7 @@ static unsigned pass(struct machine *m, uint8_t *seen)
 	const struct conn_record *record;
 	unsigned count = 0;
 
-	batch_reader_begin(&m->reader);
+	batch_reader_begin(&m->reader, UINT64_MAX);
 	while ((record = batch_reader_next(&m->reader))) {
 		count++;
 		if (seen)
@@ -196,6 +198,88 @@ Test(batch, every_record_comes_once_however_passes_and_closes_are_mixed)
 	machine_close(&m);
 }
 
+/* One pass up to a time; checks that nothing younger comes. */
+static unsigned pass_until(struct machine *m, uint64_t until_ns, uint8_t *seen)
+{
+	const struct conn_record *record;
+	unsigned count = 0;
+
+	batch_reader_begin(&m->reader, until_ns);
+	while ((record = batch_reader_next(&m->reader))) {
+		cr_assert_leq(record->at_ns, until_ns);
+		seen[record->id]++;
+		count++;
+	}
+	return count;
+}
+
+static void close_lone(struct machine *m, unsigned cpu)
+{
+	struct conn_lone lone = {
+		.kind = RECORD_KIND_LONE,
+		.version = RECORD_VERSION,
+		.cpu = (uint16_t)cpu,
+		.record = record_make(m->next_id++),
+	};
+
+	lone.record.at_ns = m->now_ns;
+	ring_put(m, cpu, &lone, sizeof(lone));
+}
+
+Test(batch, what_is_younger_than_the_pass_comes_with_a_later_one_and_every_record_once)
+{
+	static uint8_t seen[200000];
+	struct machine m;
+
+	srand(5);
+	memset(seen, 0, sizeof(seen));
+	machine_open(&m);
+	m.now_ns = 1000;
+	for (unsigned round = 0; round < 5000; round++) {
+		const unsigned cpu = (unsigned)rand() % CPUS, closes = (unsigned)rand() % 40;
+
+		for (unsigned i = 0; i < closes; i++) {
+			m.now_ns += (unsigned)rand() % 10;
+			if (rand() % 20 == 0)
+				close_lone(&m, cpu);
+			else
+				close_one(&m, cpu);
+		}
+		pass_until(&m, m.now_ns - (unsigned)rand() % 100, seen);
+		if (rand() % 2)
+			commit(&m);
+		if (rand() % 50 == 0) {
+			commit(&m);
+			machine_attach(&m);
+			for (uint64_t id = 1; id < m.next_id; id++)
+				cr_assert_leq(seen[id], 1);
+		}
+		/* All that is old enough has come. */
+		if (rand() % 10 == 0)
+			pass_until(&m, m.now_ns, seen);
+	}
+	pass_until(&m, m.now_ns, seen);
+	for (uint64_t id = 1; id < m.next_id; id++)
+		cr_assert_eq(seen[id], 1, "record %lu came %u times", (unsigned long)id, seen[id]);
+	cr_expect_eq(m.reader.counts.lost, 0);
+	cr_expect_eq(m.reader.counts.malformed, 0);
+	machine_close(&m);
+}
+
+Test(batch, a_time_that_will_not_come_holds_nothing_up)
+{
+	struct machine m;
+
+	machine_open(&m);
+	close_many(&m, 0, 3);
+	m.mapped[0].records[1].at_ns = UINT64_MAX;
+	batch_reader_begin(&m.reader, 1000);
+	for (unsigned i = 0; i < 3; i++)
+		cr_expect_not_null(batch_reader_next(&m.reader));
+	cr_expect_null(batch_reader_next(&m.reader));
+	machine_close(&m);
+}
+
 Test(batch, a_successor_reads_exactly_what_was_not_committed)
 {
 	for (unsigned stop_at = 0; stop_at <= 50; stop_at++) {
@@ -205,7 +289,7 @@ Test(batch, a_successor_reads_exactly_what_was_not_committed)
 		machine_open(&m);
 		close_many(&m, 0, 41);
 		close_many(&m, 1, 9);
-		batch_reader_begin(&m.reader);
+		batch_reader_begin(&m.reader, UINT64_MAX);
 		for (unsigned i = 0; i < stop_at; i++)
 			first[batch_reader_next(&m.reader)->id]++;
 		commit(&m);
@@ -505,7 +589,7 @@ Test(batch, random_damage_is_never_read_beyond_and_never_handed_out_invalid)
 			m.memory[rand() % CPUS][PAGE + rand() % (7 * 2600)] = (uint8_t)rand();
 			((uint8_t *)&m.mapped[rand() % CPUS])[rand() % 64] ^= (uint8_t)rand();
 		}
-		batch_reader_begin(&m.reader);
+		batch_reader_begin(&m.reader, UINT64_MAX);
 		while ((record = batch_reader_next(&m.reader))) {
 			cr_assert_eq(record->kind, RECORD_KIND_CLOSE);
 			cr_assert_not_null(memchr(record->comm, 0, sizeof(record->comm)));

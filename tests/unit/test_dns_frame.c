@@ -83,6 +83,7 @@ Test(dns_frame, reads_every_fact_of_a_datagram_of_ipv4)
 		cr_expect_eq(frame.payload_bytes, 5);
 		cr_expect_eq(frame.whole_bytes, 5);
 		cr_expect_not(frame.cut);
+		cr_expect_not(frame.fragment);
 		cr_expect_eq(frame.tcp_seq, 0);
 		cr_expect_eq(frame.tcp_flags, 0);
 	}
@@ -210,6 +211,7 @@ Test(dns_frame, a_first_fragment_has_a_part_of_its_datagram)
 		cr_expect_eq(frame.payload_bytes, 5);
 		cr_expect_eq(frame.whole_bytes, 2000);
 		cr_expect(frame.cut);
+		cr_expect(frame.fragment);
 	}
 	example_packet_ethernet(&packet, IPV4);
 	example_packet_ipv4(&packet, IPPROTO_TCP, MORE_FRAGMENTS, 0, 25);
@@ -217,6 +219,7 @@ Test(dns_frame, a_first_fragment_has_a_part_of_its_datagram)
 	put_payload();
 	cr_assert_eq(parse(), DNS_FRAME_REJECT_NONE);
 	cr_expect(frame.cut, "the rest of the segment");
+	cr_expect(frame.fragment);
 }
 
 Test(dns_frame, extension_headers_are_passed_over_up_to_a_limit)

@@ -15,7 +15,7 @@ static const enum handoff_state states[] = {
 /* No header, parts of one, every length of the table, one beside each, and the limits. */
 static const size_t lengths[] = {
 	0,   1,	  7,   8,   9,	 15,  16,  17,	23,  24,   25,
-	103, 104, 105, 655, 656, 657, 903, 904, 905, 1024, 1025,
+	103, 104, 105, 655, 656, 657, 903, 912, 905, 1024, 1025,
 };
 
 #define COUNT(array) (sizeof(array) / sizeof((array)[0]))

@@ -41,6 +41,25 @@ Test(handoff_client, takes_the_rings_of_packets_where_some_are_captured)
 	handoff_grants_fini(&grants);
 }
 
+Test(handoff_client, maps_the_packet_socket_and_places_it_at_the_number_of_the_sandbox)
+{
+	struct offer offer = good_offer();
+	struct handoff_grants grants;
+
+	offer.welcome.packet_sockets = offer.packet_socket_count = 1;
+	cr_assert_eq(take_offer(&offer, &grants), 0);
+	cr_expect_eq(grants.packet_socket.fd, HANDOFF_FD_PACKETS);
+	cr_expect_eq(fcntl(HANDOFF_FD_PACKETS, F_GETFD), FD_CLOEXEC);
+	cr_expect_eq(grants.packet_socket.block_bytes, PAGE);
+	cr_expect_eq(grants.packet_socket.block_count, RING_PAGES);
+	((uint8_t *)grants.packet_socket.memory)[RING_PAGES * PAGE - 1] = 1;
+	cr_expect_eq(grants.packet_rings.count, 0);
+	handoff_grants_fini(&grants);
+	cr_expect_eq(fcntl(HANDOFF_FD_PACKETS, F_GETFD), -1);
+	cr_expect_eq(grants.packet_socket.fd, -1);
+	cr_expect_null(grants.packet_socket.memory);
+}
+
 Test(handoff_client, places_the_netlink_socket_at_the_number_of_the_sandbox)
 {
 	struct offer offer = good_offer();

@@ -138,6 +138,57 @@ static void packet_ring_twice(struct offer *o)
 	o->welcome.packet_rings = o->packet_ring_count = CPUS;
 	o->packet_rings[1].cpu = 0;
 }
+static void promise_packet_socket(struct offer *o)
+{
+	o->welcome.packet_sockets = o->packet_socket_count = 1;
+}
+static void many_packet_sockets(struct offer *o)
+{
+	o->welcome.packet_sockets = 2;
+}
+static void packet_socket_beside_rings(struct offer *o)
+{
+	promise_packet_socket(o);
+	o->welcome.packet_rings = o->packet_ring_count = CPUS;
+}
+static void packet_socket_missing(struct offer *o)
+{
+	o->welcome.packet_sockets = 1;
+}
+static void packet_socket_not_promised(struct offer *o)
+{
+	o->packet_socket_count = 1;
+}
+static void packet_socket_twice(struct offer *o)
+{
+	promise_packet_socket(o);
+	o->packet_socket_count = 2;
+}
+static void no_blocks(struct offer *o)
+{
+	promise_packet_socket(o);
+	o->packet_socket.block_count = 0;
+}
+static void many_blocks(struct offer *o)
+{
+	promise_packet_socket(o);
+	o->packet_socket.block_count = HANDOFF_BLOCKS_MAX + 1;
+}
+static void odd_blocks(struct offer *o)
+{
+	promise_packet_socket(o);
+	o->packet_socket.block_bytes = PAGE + 512;
+}
+static void empty_blocks(struct offer *o)
+{
+	promise_packet_socket(o);
+	o->packet_socket.block_bytes = 0;
+}
+static void large_blocks(struct offer *o)
+{
+	promise_packet_socket(o);
+	o->packet_socket.block_bytes = HANDOFF_BLOCK_BYTES_MAX + PAGE;
+}
 static void no_descriptor(struct offer *o)
 {
 	o->no_descriptor = true;
@@ -206,6 +257,16 @@ static const struct {
 	CASE(packet_ring_missing),
 	CASE(packet_ring_not_promised),
 	CASE(packet_ring_twice),
+	CASE(many_packet_sockets),
+	CASE(packet_socket_beside_rings),
+	CASE(packet_socket_missing),
+	CASE(packet_socket_not_promised),
+	CASE(packet_socket_twice),
+	CASE(no_blocks),
+	CASE(many_blocks),
+	CASE(odd_blocks),
+	CASE(empty_blocks),
+	CASE(large_blocks),
 	CASE(no_descriptor),
 	CASE(end_first),
 	CASE(many_conntracks),

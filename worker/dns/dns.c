@@ -275,6 +275,7 @@ void dns_frame_of(struct dns_frame *frame, const struct packet *packet)
 		.tcp_flags = record->tcp_flags,
 		.cut = packet->length < record->payload_bytes ||
 		       (record->flags & PACKET_FRAGMENT_FLAG),
+		.fragment = record->flags & PACKET_FRAGMENT_FLAG,
 		.tcp_seq = record->sequence,
 		.payload = packet->payload,
 		.payload_bytes = (uint32_t)packet->length,

@@ -110,6 +110,7 @@ static enum dns_frame_reject read_transport(struct packet *packet, uint8_t proto
 	enum dns_frame_reject reject = DNS_FRAME_REJECT_PROTOCOL;
 
 	frame->protocol = protocol;
+	frame->fragment = packet->more_fragments;
 	if (protocol == IPPROTO_UDP)
 		reject = read_udp(packet, frame);
 	else if (protocol == IPPROTO_TCP)

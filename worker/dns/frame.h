@@ -42,6 +42,7 @@ struct dns_frame {
 	uint8_t protocol;  /* IPPROTO_UDP or IPPROTO_TCP */
 	uint8_t tcp_flags; /* all eight; UDP: 0 */
 	bool cut;	  /* some of the payload is not here: not captured, or in other fragments */
+	bool fragment;	  /* the first of several: the payload goes on in others */
 	uint32_t tcp_seq; /* of the first byte, or of the SYN; UDP: 0 */
 	const uint8_t *payload; /* within the packet's bytes */
 	uint32_t payload_bytes; /* that are here */

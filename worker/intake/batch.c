@@ -22,6 +22,8 @@ enum origin {
 /* A CPU cannot make so many batches between two passes: the number is not a batch's id. */
 #define GAP_MAX (1ULL << 32)
 
+#define AHEAD_MAX_NS 1000000000ULL
+
 /* The id of the batch that is filling: those before it have left, none behind it exists. */
 static uint64_t filling_id(const struct batch_source *source)
 {
@@ -67,8 +69,9 @@ void batch_reader_init(struct batch_reader *reader, struct batch_source *sources
 	}
 }
 
-void batch_reader_begin(struct batch_reader *reader)
+void batch_reader_begin(struct batch_reader *reader, uint64_t until_ns)
 {
+	reader->until_ns = until_ns;
 	reader->cpu = 0;
 	reader->stage = STAGE_BEGIN;
 	reader->reread = false;
@@ -216,6 +219,28 @@ static enum stage read_mapped(struct batch_reader *reader, struct batch_source *
 	return STAGE_END;
 }
 
+/* What is further ahead is no time, and must not hold up the others. */
+static bool is_left(const struct batch_reader *reader)
+{
+	const uint64_t at_ns = reader->batch.records[reader->at].at_ns;
+
+	return at_ns > reader->until_ns && at_ns - reader->until_ns <= AHEAD_MAX_NS;
+}
+
+/* Goes back to before the record at reader->at; the next pass reads it again. */
+static void leave_rest(struct batch_reader *reader, struct batch_source *source)
+{
+	reader->len = reader->at;
+	reader->stage = STAGE_END;
+	if (reader->origin == ORIGIN_MAPPED)
+		return;
+	source->ring->next = source->committable;
+	if (reader->origin == ORIGIN_RING)
+		reader->counts.batches--;
+	else
+		reader->counts.lone--;
+}
+
 /* Hands out the record at reader->at and moves the position behind it. */
 static const struct conn_record *hand_out(struct batch_reader *reader, struct batch_source *source)
 {
@@ -272,7 +297,9 @@ const struct conn_record *batch_reader_next(struct batch_reader *reader)
 	while (reader->cpu < reader->cpus) {
 		struct batch_source *source = &reader->sources[reader->cpu];
 
-		if (reader->at < reader->len) {
+		if (reader->at < reader->len && is_left(reader)) {
+			leave_rest(reader, source);
+		} else if (reader->at < reader->len) {
 			const struct conn_record *record = hand_out(reader, source);
 
 			if (record)

@@ -58,6 +58,7 @@ struct batch_reader {
 	unsigned cpu;	/* being read; == cpus: the pass is over */
 	unsigned stage; /* enum in batch.c */
 	bool reread;	/* this CPU's ring was read twice */
+	uint64_t until_ns;
 
 	/* What is being handed out: records[at..len) of batch. */
 	struct conn_batch batch;
@@ -73,8 +74,11 @@ struct batch_reader {
 void batch_reader_init(struct batch_reader *reader, struct batch_source *sources, unsigned cpus,
 		       struct handoff_resume *resume);
 
-/* Begins a pass over all CPUs. */
-void batch_reader_begin(struct batch_reader *reader);
+/*
+ * Begins a pass over all CPUs. A record that is younger than until_ns, by up to a second, ends its CPU's
+ * part of the pass: it is left for the next one. UINT64_MAX: all are taken.
+ */
+void batch_reader_begin(struct batch_reader *reader, uint64_t until_ns);
 
 /* The next valid record, good until the next call, or NULL at the end of the pass. */
 const struct conn_record *batch_reader_next(struct batch_reader *reader);

@@ -114,7 +114,7 @@ static uint64_t run(enum way way)
 	bench.sends = way == WAY_PUBLISH;
 	engine_tick(engine, machine->now_ns, RIG_WALL, way >= WAY_JSON);
 	start = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-	batch_reader_begin(&machine->reader);
+	batch_reader_begin(&machine->reader, UINT64_MAX);
 	while ((record = batch_reader_next(&machine->reader))) {
 		count++;
 		if (way == WAY_EXTRACT)

@@ -98,11 +98,11 @@ class World:
 
 
 @contextlib.contextmanager
-def running(directory, **options):
+def running(directory, environment=None, **options):
     """A world whose daemons run, whose resolver answers, and whose every topic is listened to."""
     world = World(directory, **options)
     try:
-        world.tracer.start_privd()
+        world.tracer.start_privd(environment)
         world.tracer.start_worker()
         world.tracer.events = world.tracer.subscribe(
             ("conn.v1 ", "meta.v1 ", "dns.v1 ", "names.v1 "))
