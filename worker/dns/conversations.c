@@ -57,7 +57,14 @@ static struct dns_conversation_key key_of(const struct dns_query *query)
 static uint32_t tag_of(const struct dns_conversations *table,
 		       const struct dns_conversation_key *key)
 {
-	return (uint32_t)(hash_bytes(&table->key, key, sizeof(*key)) >> 32);
+	uint64_t word[5];
+
+	_Static_assert(sizeof(word) == sizeof(*key), "a key is five words");
+	memcpy(word, key, sizeof(word));
+	return (uint32_t)(hash_words(&table->key,
+				     hash_words(&table->key, word[0], word[1], word[2]), word[3],
+				     word[4]) >>
+			  32);
 }
 
 static uint32_t find(const struct dns_conversations *table, const struct dns_conversation_key *key,

@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 # SPDX-License-Identifier: Apache-2.0
-"""What watching DNS costs a resolver: dnsperf and dnsmasq at the ends of a wire, without a tracer, with a packet
+"""What watching DNS costs a resolver: dnsperf and a resolver at the ends of a wire, without a tracer, with a packet
 socket whose filter rejects all (the floor), and with sockwarden.
 
 Rounds are interleaved, medians are compared. dnsperf counts what it got; sockwarden's counters must say
@@ -10,6 +10,7 @@ import argparse
 import ctypes
 import os
 import pathlib
+import shutil
 import signal
 import socket
 import statistics
@@ -29,6 +30,7 @@ def parse_arguments():
     parser.add_argument("--rounds", type=int, default=9)
     parser.add_argument("--seconds", type=int, default=3, help="of load in each run")
     parser.add_argument("--long", type=int, default=0, help="one run of so many seconds with sockwarden")
+    parser.add_argument("--resolver", choices=("dnsmasq", "unbound"), default="dnsmasq")
     parser.add_argument("--names", type=int, default=1000, help="that are asked for, a tenth of them unknown")
     return parser.parse_args()
 
@@ -61,10 +63,27 @@ class Scene:
         self.queries = f"{directory}/queries"
         with open(self.queries, "w", encoding="ascii") as file:
             file.writelines(f"n{i}.example.org A\n" for i in known)
-        self.resolver = self.server.start(
+        start = self.start_unbound if ARGUMENTS.resolver == "unbound" else self.start_dnsmasq
+        self.resolver = start(directory)
+
+    def start_dnsmasq(self, directory):
+        return self.server.start(
             "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--no-resolv", "--no-hosts",
             f"--addn-hosts={directory}/hosts", "--local=/example.org/", "--local-ttl=300",
             f"--listen-address={SERVER}", "--bind-interfaces", "--user=root", "--cache-size=10000")
+
+    def start_unbound(self, directory):
+        """With the same names as local data; from a copy, since an AppArmor profile goes by path."""
+        with open(f"{directory}/hosts", encoding="ascii") as file:
+            data = [f'  local-data: "{name} 300 IN A {address}"\n'
+                    for address, name in (line.split() for line in file)]
+        with open(f"{directory}/unbound.conf", "w", encoding="ascii") as file:
+            file.write(f'server:\n  directory: "{directory}"\n  chroot: ""\n  username: ""\n'
+                       f'  pidfile: ""\n  use-syslog: no\n  num-threads: 1\n  interface: {SERVER}\n'
+                       f'  access-control: 0.0.0.0/0 allow\n  local-zone: "example.org" static\n')
+            file.writelines(data)
+        shutil.copy(shutil.which("unbound", path="/usr/sbin:/usr/bin"), f"{directory}/unbound")
+        return self.server.start(f"{directory}/unbound", "-d", "-c", f"{directory}/unbound.conf")
 
     def load(self, seconds):
         """(queries completed, per second)."""
