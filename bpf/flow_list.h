@@ -69,8 +69,9 @@ static __always_inline int flow_walk_one(u64 session_id, const struct flow_key *
 		struct flow_key key = *found;
 
 		*is_gone = flow_stage_put(place, flow, only_ends) != RECORD_END_NONE;
-		if (*is_gone)
-			bpf_map_delete_elem(&flow_sets, &key);
+		/* Who takes it out tells it: its socket's release may have done so just now. */
+		if (*is_gone && bpf_map_delete_elem(&flow_sets, &key))
+			place->count--;
 	}
 	return iterator_result(!place);
 }

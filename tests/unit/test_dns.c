@@ -154,6 +154,21 @@ Test(dns, one_packet_on_two_interfaces_is_one)
 	cr_expect_eq(dns.in_flight.counts.unmatched, 0);
 }
 
+Test(dns, a_packet_is_known_again_although_many_others_came_in_between)
+{
+	static const uint32_t interfaces[] = {2, 3};
+
+	for (unsigned i = 0; i < 2; i++) {
+		for (unsigned id = 0; id < 200; id++) {
+			now_ns += 100000;
+			make_query(id, "www.example.org", DNS_TYPE_A);
+			take_on(interfaces[i], true);
+		}
+	}
+	cr_expect_eq(dns.counts.duplicates, 200);
+	cr_expect_eq(dns.in_flight.counts.retries, 0);
+}
+
 Test(dns, who_asks_again_asks_again)
 {
 	ask(1, "www.example.org");

@@ -44,11 +44,30 @@ static uint64_t hash_of(const struct duplicates *duplicates, const struct dns_fr
 	return hash_bytes(&duplicates->key, &print, offsetof(struct fingerprint, bytes) + bytes);
 }
 
+static struct duplicates_place *set_of(struct duplicates *duplicates, uint64_t hash)
+{
+	return &duplicates->places[hash % (DUPLICATES_PLACES / DUPLICATES_WAYS) * DUPLICATES_WAYS];
+}
+
+/* Where this packet is, or the place that it is to have. */
+static struct duplicates_place *place_of(struct duplicates *duplicates, uint64_t hash)
+{
+	struct duplicates_place *set = set_of(duplicates, hash), *oldest = set;
+
+	for (unsigned way = 0; way < DUPLICATES_WAYS; way++) {
+		if (set[way].hash == hash)
+			return &set[way];
+		if (set[way].at_ns < oldest->at_ns)
+			oldest = &set[way];
+	}
+	return oldest;
+}
+
 bool duplicates_find(struct duplicates *duplicates, const struct dns_frame *frame,
 		     uint32_t interface, uint64_t at_ns)
 {
 	const uint64_t hash = hash_of(duplicates, frame);
-	struct duplicates_place *place = &duplicates->places[hash % DUPLICATES_PLACES];
+	struct duplicates_place *place = place_of(duplicates, hash);
 	const bool is_same = place->hash == hash && place->interface != interface &&
 			     at_ns - place->at_ns <= DUPLICATES_NS;
 
@@ -60,10 +79,17 @@ bool duplicates_find(struct duplicates *duplicates, const struct dns_frame *fram
 
 bool duplicates_put(struct duplicates *duplicates, const struct duplicates_place *place)
 {
-	struct duplicates_place *at = &duplicates->places[place->hash % DUPLICATES_PLACES];
+	struct duplicates_place *set = set_of(duplicates, place->hash);
 
-	if (place->hash == 0 || at->hash != 0)
+	if (place->hash == 0)
 		return false;
-	*at = *place;
-	return true;
+	for (unsigned way = 0; way < DUPLICATES_WAYS; way++) {
+		if (set[way].hash == place->hash)
+			return false;
+		if (set[way].hash == 0) {
+			set[way] = *place;
+			return true;
+		}
+	}
+	return false;
 }

@@ -9,8 +9,8 @@
  * another one: who asks again does so on the same. Who sends the same bytes by two interfaces within that
  * time is not told from this.
  *
- * A fixed table, in which a packet takes the place of whichever was there: what is forgotten too early is
- * counted twice.
+ * A fixed table of sets, in which a packet takes the place of the oldest one of its set: what is forgotten
+ * too early is counted twice.
  */
 #ifndef SOCKWARDEN_WORKER_DNS_DUPLICATES_H
 #define SOCKWARDEN_WORKER_DNS_DUPLICATES_H
@@ -21,9 +21,13 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define DUPLICATES_PLACES 1024
-/* A packet crosses a host's devices within some ten us, unless something is very busy. */
-#define DUPLICATES_NS 5000000
+#define DUPLICATES_WAYS 4
+#define DUPLICATES_PLACES (1024 * DUPLICATES_WAYS)
+/*
+ * A packet crosses a host's devices within some ten us, but where processors are very busy softirqs wait their
+ * turn: 10 ms and more were seen. Who asks again waits for longer, and is on the same interface.
+ */
+#define DUPLICATES_NS 100000000
 
 /* hash is 0 as long as it was not used. */
 struct duplicates_place {
