@@ -31,6 +31,7 @@ def parse_arguments():
     parser.add_argument("--seconds", type=int, default=3, help="of load in each run")
     parser.add_argument("--long", type=int, default=0, help="one run of so many seconds with sockwarden")
     parser.add_argument("--resolver", choices=("dnsmasq", "unbound"), default="dnsmasq")
+    parser.add_argument("--parts", action="store_true", help="also DNS alone, by either filter, and flows alone")
     parser.add_argument("--names", type=int, default=1000, help="that are asked for, a tenth of them unknown")
     return parser.parse_args()
 
@@ -134,13 +135,14 @@ class Floor(Nothing):
 
 class Sockwarden(Nothing):
     name = "sockwarden"
+    options = ()
     packets = worker_ns = 0
     failures = []
 
     def __enter__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="sockwarden-bench.")
         self.tracer = daemons.Tracer(
-            self.directory.name, config={"publish.interval_s": 30},
+            self.directory.name, config={"publish.interval_s": 30}, privd_options=self.options,
             privd_prefix=["nsenter", f"--net={self.scene.host.path}", "unshare", "--pid", "--fork",
                           "--kill-child", "--mount-proc"])
         self.tracer.start_privd()
@@ -158,6 +160,8 @@ class Sockwarden(Nothing):
         time.sleep(0.3)
         wait_until(lambda: gained()["packets"] == gained()["captured"], 20, "all packets are read")
         now = gained()
+        if self.options:
+            return
         Sockwarden.packets += now["packets"]
         Sockwarden.worker_ns += cpu_ns(self.tracer.worker.pid) - self.worker_before
         if (now["answers"], now["unmatched"], now["capture_lost"]) != (queries, 0, 0):
@@ -172,6 +176,24 @@ class Sockwarden(Nothing):
         self.directory.cleanup()
 
 
+class Names(Sockwarden):
+    """Without UDP's flows."""
+    name = "names"
+    options = ("--udp-hook", "none")
+
+
+class Classic(Sockwarden):
+    """The same, with the packets through the classic filter's ring."""
+    name = "classic"
+    options = ("--udp-hook", "none", "--packet-filter", "classic")
+
+
+class Flows(Sockwarden):
+    """Without DNS."""
+    name = "flows"
+    options = ("--dns-ports", "none")
+
+
 def main():
     daemons.ensure_users()
     rates = {}
@@ -180,7 +202,8 @@ def main():
         try:
             time.sleep(0.5)
             scene.load(1)
-            tracers = [Nothing(scene), Floor(scene), Sockwarden(scene)]
+            kinds = [Nothing, Floor, Sockwarden] + [Names, Classic, Flows] * ARGUMENTS.parts
+            tracers = [kind(scene) for kind in kinds]
             for number in range(ARGUMENTS.rounds):
                 turn = number % len(tracers)
                 for tracer in tracers[turn:] + tracers[:turn]:
@@ -191,7 +214,7 @@ def main():
                 print(f"round {number + 1}: " + ", ".join(
                     f"{name} {values[-1]:.0f}" for name, values in rates.items()), flush=True)
             if ARGUMENTS.long:
-                with tracers[-1] as tracer:
+                with tracers[2] as tracer:
                     queries, rate = scene.load(ARGUMENTS.long)
                     tracer.done(queries)
                 print(f"{ARGUMENTS.long} s: {queries} queries, {rate:.0f}/s")
