@@ -46,7 +46,7 @@ static uint64_t hash_of(const struct duplicates *duplicates, const struct dns_fr
 
 static struct duplicates_place *set_of(struct duplicates *duplicates, uint64_t hash)
 {
-	return &duplicates->places[hash % (DUPLICATES_PLACES / DUPLICATES_WAYS) * DUPLICATES_WAYS];
+	return &duplicates->places[hash % DUPLICATES_SETS * DUPLICATES_WAYS];
 }
 
 /* Where this packet is, or the place that it is to have. */

@@ -22,7 +22,10 @@
 #include <stdint.h>
 
 #define DUPLICATES_WAYS 4
-#define DUPLICATES_PLACES (1024 * DUPLICATES_WAYS)
+#define DUPLICATES_SETS 1024
+#define DUPLICATES_PLACES 4096
+_Static_assert(DUPLICATES_PLACES == DUPLICATES_SETS * DUPLICATES_WAYS, "sets of places");
+
 /*
  * A packet crosses a host's devices within some ten us, but where processors are very busy softirqs wait their
  * turn: 10 ms and more were seen. Who asks again waits for longer, and is on the same interface.
