@@ -9,8 +9,8 @@
  *   udp IP PORT IP PORT - out_packets out_ip_bytes out_payload in_packets in_ip_bytes in_payload
  *   end packets N dropped N fragments N
  *
- * The first end is this host's. acked is the payload that the receiver acknowledged, SYN and FIN taken
- * out; cut: how many packets each way there were when this host's FIN was acknowledged without one of the
+ * The first end is this host's. acked is the payload that the receiver acknowledged before the first reset, SYN
+ * and FIN taken out; cut: how many packets each way there were when this host's FIN was acknowledged without one of the
  * peer (then a closed socket is left behind for a small one, which counts nothing), or -.
  * over: the same when both FINs had been acknowledged, or before the first reset, since what comes later finds
  * no socket, or -. early: packets each way that belong to somebody who had these ports before, and no
@@ -72,6 +72,7 @@ struct conversation {
 	bool is_cut;
 	uint64_t cut[2];
 	bool is_over;
+	bool is_reset; /* and that is why */
 	uint64_t over[2];
 	uint64_t early[2];
 };
@@ -180,7 +181,8 @@ static void take_tcp(const struct packet *packet)
 		if (fin)
 			way->fin = end;
 	}
-	if (has_ack && other->has_first) {
+	/* Whoever has reset it reads no acknowledgements any more, and nor does who was. */
+	if (has_ack && other->has_first && !c->is_reset) {
 		const uint64_t acked = unwrap(other, ack);
 
 		if (acked > other->acked && acked <= other->end)
@@ -194,6 +196,7 @@ static void take_tcp(const struct packet *packet)
 	}
 	if (!c->is_over && (flags & TH_RST) && way->has_first && other->has_first) {
 		c->is_over = true;
+		c->is_reset = true;
 		c->over[packet->way] = c->way[packet->way].packets - 1;
 		c->over[!packet->way] = c->way[!packet->way].packets;
 	}
