@@ -201,7 +201,8 @@ class Capture:
                                        env={**os.environ, "ASAN_OPTIONS": "detect_leaks=0"})
         assert self.process.stdout.readline() == "ready\n"
         self.lines = []
-        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout))
+        self._reader = threading.Thread(target=lambda: self.lines.extend(self.process.stdout),
+                                        daemon=True)
         self._reader.start()
 
     def end(self):
@@ -246,7 +247,9 @@ def wait_for_last(capture):
     """Until both have seen the frame from LAST."""
     end = time.monotonic() + 10 * SLOW
     while sum(f'"source_port": {LAST},' in line for line in list(capture.lines)) < 2:
-        assert time.monotonic() < end, "the last frame was not seen by both"
+        if time.monotonic() > end:
+            capture.process.kill()
+            raise AssertionError("the last frame was not seen by both")
         time.sleep(0.02)
 
 
