@@ -364,15 +364,17 @@ def test_what_devices_untag_is_taken_on_each_of_them(wire, tags):
             pytest.skip("this kernel has no devices that add VLAN tags")
         assert made.returncode == 0, made.stderr
         above = f"tag{number}"
+    # The longest headers that are looked at have no room for the tag that the kernel leaves among them.
+    corpus = [frame for frame in CORPUS if frame[0] != "an extension of 464 bytes"]
     header = b"".join(struct.pack("!2H", kind, 1280 + number) for number, kind in enumerate(tags))
     try:
-        taken, counts = take(wire, wire[2], wire[3], CORPUS,
+        taken, counts = take(wire, wire[2], wire[3], corpus,
                              lambda frame: frame[:12] + header + frame[12:])
     finally:
         host.ip("link", "del", "tag0")
     interfaces = {packet["interface"] for _, packet in taken["classic"]}
     assert len(interfaces) == 1 + len(tags)
-    wanted = [name for name, _, wanted in CORPUS if wanted]
+    wanted = [name for name, _, wanted in corpus if wanted]
     for interface in interfaces:
         for which in ("ebpf", "classic"):
             assert [name for name, packet in taken[which] if packet["interface"] == interface] == wanted
