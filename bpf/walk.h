@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Walks over maps without iterators over maps' elements, which some hardened kernels refuse to
- * everybody: an iterator over tasks is borrowed, and does not look at them. Its first run goes over as
+ * Walks over maps without iterators over maps' elements, which some hardened kernels refuse (one of 6.18
+ * was met): an iterator over tasks is borrowed, and does not look at them. Its first run goes over as
  * much of the map as there is room for on the stage, and asks to come back to the same task until it is
  * at the end; for all other tasks there is nothing left. Needs bpf_loop() (5.17) and
- * bpf_for_each_map_elem() (5.13), which every such kernel has.
+ * bpf_for_each_map_elem() (5.13): an older kernel that refuses those iterators is not traced.
  */
 #ifndef SOCKWARDEN_BPF_WALK_H
 #define SOCKWARDEN_BPF_WALK_H

@@ -317,7 +317,6 @@ static int attach_walks(struct loader *loader, const struct bpf_object *object)
 {
 	for (size_t i = 0; i < sizeof(walks) / sizeof(walks[0]); i++) {
 		struct bpf_link **link = &loader->iterators[walks[i].what];
-
 		const char *name = loader->by_task ? walks[i].by_task : walks[i].program;
 
 		if (!bpf_object__find_program_by_name(object, name) ||
