@@ -102,13 +102,19 @@ static long walk_flow(void *map, const struct flow_key *key, struct flow *flow,
 SEC("iter/task")
 int list_flows_by_task(struct bpf_iter__task *ctx)
 {
-	return walk_hash(WALK_FLOWS, ctx->meta->session_id, &flow_sets, walk_flow, false);
+	const u64 session_id = ctx->meta->session_id;
+
+	flow_stage(session_id, 0);
+	return walk_hash(WALK_FLOWS, session_id, &flow_sets, walk_flow, false);
 }
 
 SEC("iter/task")
 int sweep_flows_by_task(struct bpf_iter__task *ctx)
 {
-	return walk_hash(WALK_ENDED_FLOWS, ctx->meta->session_id, &flow_sets, walk_flow, true);
+	const u64 session_id = ctx->meta->session_id;
+
+	flow_stage(session_id, 0);
+	return walk_hash(WALK_ENDED_FLOWS, session_id, &flow_sets, walk_flow, true);
 }
 
 #else

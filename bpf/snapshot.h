@@ -165,7 +165,12 @@ static long walk_spilled(void *map, const u64 *owner, struct facts *facts, struc
 SEC("iter/task")
 int snapshot_spilled_by_task(struct bpf_iter__task *ctx)
 {
-	return walk_hash(WALK_SPILLED, ctx->meta->session_id, &spilled_facts, walk_spilled, false);
+	const u64 session_id = ctx->meta->session_id;
+	struct snapshot_pass *pass = pass_of_iterator();
+
+	if (pass)
+		stage_take(&pass->session_id, session_id, 0);
+	return walk_hash(WALK_SPILLED, session_id, &spilled_facts, walk_spilled, false);
 }
 
 #ifndef CONN_OLD_KERNEL

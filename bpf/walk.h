@@ -80,7 +80,11 @@ static __always_inline int walk_array(u32 of, u64 session_id, long (*step)(u32, 
 	return !walk->is_over;
 }
 
-/* The same over a hash, whose order may change meanwhile: a pass may miss what is there, or have it twice. */
+/*
+ * The same over a hash, whose order may change meanwhile: a pass may miss what is there, or have it twice.
+ * It may be empty, and nothing calls step() then: the caller has taken the stage, or the reader would
+ * find there what the pass before this one left.
+ */
 static __always_inline int walk_hash(u32 of, u64 session_id, void *map, void *step, bool only_ends)
 {
 	struct walk_run run = {.session_id = session_id, .only_ends = only_ends};

@@ -140,6 +140,25 @@ def test_the_end_of_a_socket_ends_all_its_flows_at_once(make_tracer, lane):
     check_books(tracer)
 
 
+def test_many_that_end_together_and_leave_nothing_behind_are_each_told_once(make_tracer, lane):
+    """More than the worker remembers as closed (CLOSED_IDS_SETS * CLOSED_IDS_WAYS), fewer than a piece holds."""
+    tracer = make_tracer(**{"publish.interval_s": 30, **PATIENT})
+    count = 7000
+    client = make(lane, "127.0.0.1", 7001)
+    for index in range(count):
+        client.sendto(b"x" * 5, (f"127.5.{index // 250}.{index % 250 + 1}", 7000))
+    client.close()
+    tracer.events.wait_count(is_udp(lane), count, 10)
+    time.sleep(6)  # a sweep that finds nothing (SWEEP_INTERVAL_NS)
+    assert not live(tracer, lane)
+    tracer.settle()
+    closed = ended(tracer, lane)
+    assert {(flow["close_reason"], numbers(flow)) for flow in closed.values()} == {
+        ("released", (5, 1, 0, 0))}
+    assert len(closed) == count
+    check_books(tracer)
+
+
 def test_short_lived_sockets_are_each_told_once(make_tracer, lane):
     """As a resolver does it: a new socket for each question."""
     tracer = make_tracer(**PATIENT)
