@@ -2,8 +2,8 @@
 /*
  * Any bytes as a tape: the first byte says whether they are a whole file, or what follows a valid header
  * and configuration. What comes out must be messages, the same ones each time, and an error must tell
- * a place within the input. Built with PLANTED_BUG a tape that sees a live connection twice
- * comes out differently.
+ * a place within the input. Built with PLANTED_BUG one in four that are played to their end comes out
+ * differently the second time, none of the seeds among them.
  */
 #include "common/json_scan.h"
 #include "tests/fuzz/invariant.h"
@@ -89,7 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	first = play((const uint8_t *)tape.bytes.text, tape.bytes.length, &result);
 	second = play((const uint8_t *)tape.bytes.text, tape.bytes.length, &again);
 #ifdef PLANTED_BUG
-	second += result == 0 && first % 64 == 2;
+	second += result == 0 && first % 4 == 3;
 #endif
 	INVARIANT(result == again);
 	INVARIANT(first == second);
