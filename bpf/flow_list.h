@@ -37,20 +37,15 @@ static __always_inline u32 flow_end(const struct flow *flow, u64 now_ns)
 	return flow_is_idle(flow, now_ns) ? RECORD_END_IDLE : RECORD_END_NONE;
 }
 
-/* Puts a flow on the stage; only_ends: if it is over. Returns why it is. */
-static __always_inline u32 flow_stage_put(struct snapshot_stage *place, const struct flow *flow,
-					  bool only_ends)
+/* Puts a flow that ended so, or lives, on the stage. */
+static __always_inline void flow_stage_put(struct snapshot_stage *place, const struct flow *flow,
+					   u32 end, u64 now_ns)
 {
 	struct conn_record *record = &place->records[place->count % RECORD_STAGE_CAPACITY];
-	u64 now_ns = bpf_ktime_get_ns();
-	u32 end = flow_end(flow, now_ns);
 
-	if (end == RECORD_END_NONE && only_ends)
-		return end;
 	record->kind = end == RECORD_END_NONE ? RECORD_KIND_SNAPSHOT : RECORD_KIND_CLOSE;
 	flow_record(record, flow, end, end == RECORD_END_IDLE ? flow->last_ns : now_ns);
 	place->count++;
-	return end;
 }
 
 #ifdef CONN_OLD_KERNEL
@@ -63,17 +58,24 @@ static __always_inline int flow_walk_one(u64 session_id, const struct flow_key *
 					 const struct flow *flow, bool only_ends, bool *is_gone)
 {
 	struct snapshot_stage *place = flow_stage(session_id, 1);
+	u64 now_ns = bpf_ktime_get_ns();
+	u32 end;
 
 	*is_gone = false;
-	if (place && found && flow) {
+	if (!place || !found || !flow)
+		return iterator_result(!place);
+	end = flow_end(flow, now_ns);
+	*is_gone = end != RECORD_END_NONE;
+	if (*is_gone || !only_ends)
+		flow_stage_put(place, flow, end, now_ns);
+	if (*is_gone) {
 		struct flow_key key = *found;
 
-		*is_gone = flow_stage_put(place, flow, only_ends) != RECORD_END_NONE;
 		/* Who takes it out tells it: its socket's release may have done so just now. */
-		if (*is_gone && bpf_map_delete_elem(&flow_sets, &key))
+		if (bpf_map_delete_elem(&flow_sets, &key))
 			place->count--;
 	}
-	return iterator_result(!place);
+	return 0;
 }
 
 static __always_inline int flows_walk(struct bpf_iter__bpf_map_elem *ctx, bool only_ends)
@@ -119,15 +121,39 @@ int sweep_flows_by_task(struct bpf_iter__task *ctx)
 
 #else
 
+/*
+ * The lock is held for one flow at a time: datagrams of others of the set are not to wait for records. One
+ * that lives may be added to by what interrupts us.
+ */
 static __always_inline void flow_walk_way(struct snapshot_stage *place, struct flow_set *set,
 					  u32 index, u32 way, bool only_ends)
 {
-	struct flow *flow = flow_at(index, way);
+	struct flow *flow;
+	u64 now_ns;
+	u32 end;
 
-	if (!flow || flow_stage_put(place, flow, only_ends) == RECORD_END_NONE)
+	if (!set->tags[way])
 		return;
-	flow->key.socket = 0;
-	set->tags[way] = 0;
+	flow = flow_at(index, way);
+	now_ns = bpf_ktime_get_ns();
+	if (!flow || (only_ends && flow_end(flow, now_ns) == RECORD_END_NONE))
+		return;
+	/* Who cannot have it now finds the flow in the next pass. */
+	if (flow_set_lock(set, FLOW_WALK_TRIES))
+		return;
+	if (set->tags[way]) {
+		end = flow_end(flow, now_ns);
+		if (end != RECORD_END_NONE)
+			STORE_AFTER(set->ending, 1);
+		if (end != RECORD_END_NONE || !only_ends)
+			flow_stage_put(place, flow, end, now_ns);
+		if (end != RECORD_END_NONE) {
+			flow->key.socket = 0;
+			STORE_AFTER(set->tags[way], 0);
+			STORE_AFTER(set->ending, 0);
+		}
+	}
+	lock_release(&set->busy);
 }
 
 /* A set; 1 if there is no room. */
@@ -139,16 +165,10 @@ static __always_inline int flow_walk_set(u64 session_id, u32 index, bool only_en
 	if (!place)
 		return iterator_result(1);
 	set = bpf_map_lookup_elem(&flow_sets, &index);
-	/* Who cannot have it now finds the set in the next pass. */
-	if (!set || flow_set_lock(set))
+	if (!set)
 		return 0;
-	STORE_AFTER(set->ending, 1);
-	for (u32 way = 0; way < FLOW_WAYS; way++) {
-		if (set->tags[way])
-			flow_walk_way(place, set, index, way, only_ends);
-	}
-	STORE_AFTER(set->ending, 0);
-	lock_release(&set->busy);
+	for (u32 way = 0; way < FLOW_WAYS; way++)
+		flow_walk_way(place, set, index, way, only_ends);
 	return 0;
 }
 

@@ -99,6 +99,7 @@ static __always_inline void flow_release(void *ctx, u64 socket, bool by_process)
 #define FLOW_WAYS 8
 /* Who has it does some fifty loads and stores. */
 #define FLOW_LOCK_TRIES 512
+#define FLOW_WALK_TRIES 16 /* of a pass, which comes again */
 
 /* One cache line. */
 struct flow_set {
@@ -190,11 +191,11 @@ static __always_inline u16 flow_full_mark(u64 now_ns)
  * Takes the lock; -EBUSY if another CPU did not give it back in time, -EDEADLK if it is held by what
  * we have interrupted on this one.
  */
-static __always_inline long flow_set_lock(struct flow_set *set)
+static __always_inline long flow_set_lock(struct flow_set *set, u32 tries)
 {
 	const u64 own = bpf_get_smp_processor_id() + 1;
 
-	for (u32 i = 0; i < FLOW_LOCK_TRIES; i++) {
+	for (u32 i = 0; i < tries; i++) {
 		u64 owner = __sync_val_compare_and_swap(&set->busy, 0, own);
 
 		if (!owner)
@@ -360,7 +361,7 @@ static __always_inline bool flow_update_in(void *ctx, u32 index, u32 tag, bool e
 
 	if (!set)
 		return false;
-	error = flow_set_lock(set);
+	error = flow_set_lock(set, FLOW_LOCK_TRIES);
 	if (error) {
 		if (error == -EDEADLK)
 			flow_add_nested(set, index, tag, datagram, now_ns);
@@ -425,7 +426,8 @@ static __always_inline bool flow_update_last(void *ctx, const struct datagram *d
 	bool done;
 
 	/* What cannot be locked is for the way round to deal with. */
-	if (!set || !flow || !flow_has_key(flow, &datagram->key) || flow_set_lock(set))
+	if (!set || !flow || !flow_has_key(flow, &datagram->key) ||
+	    flow_set_lock(set, FLOW_LOCK_TRIES))
 		return false;
 	done = set->tags[flow_index(way)] && flow_has_key(flow, &datagram->key);
 	if (done)
@@ -468,7 +470,7 @@ static __always_inline void flow_end_at(void *ctx, u32 place, struct facts *fact
 
 	if (!set || !flow)
 		return;
-	if (flow_set_lock(set)) {
+	if (flow_set_lock(set, FLOW_LOCK_TRIES)) {
 		COUNT(orphaned);
 		return;
 	}

@@ -22,6 +22,7 @@ static struct handoff_resume *resume_of(const struct handoff_grants *grants)
 /* One part of so many of the time may go into snapshots for who asks, and so much at once. */
 #define REFRESH_SHARE 10
 #define REFRESH_BURST_NS (500 * NS_PER_MS)
+#define REFRESH_DEBT_NS (100 * NS_PER_MS)
 /* Packets that are read in one go: some ms. */
 #define PACKETS_PER_DRAIN 8192
 /* A packet socket's block is handed over within 10 ms; then it is read. */
@@ -471,7 +472,7 @@ int pipeline_snapshot(struct pipeline *pipeline)
 
 int pipeline_refresh(struct pipeline *pipeline)
 {
-	const int64_t burst_ns = (int64_t)REFRESH_BURST_NS;
+	const int64_t burst_ns = (int64_t)REFRESH_BURST_NS, debt_ns = (int64_t)REFRESH_DEBT_NS;
 	const uint64_t now_ns = clock_ns(CLOCK_MONOTONIC);
 	const uint64_t earned_ns = (now_ns - pipeline->refreshed_ns) / REFRESH_SHARE;
 	int64_t budget_ns = pipeline->refresh_budget_ns + (int64_t)earned_ns;
@@ -485,6 +486,8 @@ int pipeline_refresh(struct pipeline *pipeline)
 	if (budget_ns > 0) {
 		result = pipeline_snapshot(pipeline);
 		budget_ns -= (int64_t)(clock_ns(CLOCK_MONOTONIC) - now_ns);
+		if (budget_ns < -debt_ns)
+			budget_ns = -debt_ns;
 	}
 	pipeline->refreshed_ns = now_ns;
 	pipeline->refresh_budget_ns = budget_ns;

@@ -99,8 +99,9 @@ int pipeline_sweep(struct pipeline *pipeline, uint64_t now_ns);
 int pipeline_snapshot(struct pipeline *pipeline);
 
 /*
- * The same for who asks: at most a tenth of the time goes into it in the long run, however often it is
- * asked for. When that is used up the last one stands for it.
+ * The same for who asks: a tenth of the time goes into it in the long run, however often it is asked for.
+ * When that is used up the last one stands for it, but never for more than a second: more of the time
+ * goes into passes that take more than 0.1 s.
  */
 int pipeline_refresh(struct pipeline *pipeline);
 

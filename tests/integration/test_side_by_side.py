@@ -24,6 +24,7 @@ from harness.lab import NETWORKS, Lab
 from harness.scale import SCALE, SLOW, is_sanitized, wait_until
 from harness.sockets import key_of
 from harness.traffic import KINDS
+from harness.udp import overflow
 from harness.witnesses import Capture, Conntrack, udp_counters
 
 SECONDS = float(os.environ.get("SOCKWARDEN_SIDE_SECONDS",
@@ -176,6 +177,7 @@ def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
     print(f"\n{SECONDS:g} s, hooks {status['kernel']['hooks']}, packets captured: "
           + ", ".join(f"{side} {capture.packets}" for side, capture in scene.captures.items())
           + f"; runs that the kernel skipped: {status['counters']['bpf.missed_runs']}"
+          + f"; in no flow: {overflow(scene.tracer)}"
           + "; datagrams that nobody read: "
           + ", ".join(f"{side} {ledger.unread_datagrams(side)}" for side in scene.captures))
     print(ledger)

@@ -85,7 +85,9 @@ def wait_live(tracer, namespace, expected):
         wrong = {key: (numbers(seen[key]) if key in seen else None, values)
                  for key, values in expected.items()
                  if key not in seen or numbers(seen[key]) != values}
-        raise AssertionError(f"(seen, expected): {wrong}") from None
+        status = tracer.status()
+        told = {key: value for key, value in status["counters"].items() if value}
+        raise AssertionError(f"(seen, expected): {wrong}\n{status['connections']}\n{told}") from None
     return {key: seen[key] for key in expected}
 
 
