@@ -27,22 +27,27 @@ struct flow_key {
 	u32 family; /* enum record_family */
 };
 
+/* Three cache lines: what finds it, what each datagram writes, what does not change. */
 struct flow {
 	struct flow_key key;
 	u64 socket; /* the key of its facts: cookie or address */
 	u64 id;
+
 	u64 opened_ns;
 	u64 last_ns; /* of the last datagram */
 	u64 sent_bytes;
 	u64 recv_bytes;
 	u32 sent_packets;
 	u32 recv_packets;
-	struct process process;
-	u32 netns;
 	u8 pid_source;
 	u8 direction; /* of the first datagram: enum record_direction */
 	u8 last;      /* of the last one */
 	u8 turns;     /* times that the other side spoke, the first time included; 3: assured */
+	u32 netns;
+	u64 unused[2];
+
+	struct process process;
+	u64 padding[3];
 };
 
 #define FLOW_TURNS_ASSURED 3
@@ -59,7 +64,7 @@ struct flow {
 const volatile bool sockets_by_address SEC(".rodata.sockets") = false;
 
 _Static_assert(sizeof(struct flow_key) == 48, "struct flow_key");
-_Static_assert(sizeof(struct flow) == 152, "struct flow");
+_Static_assert(sizeof(struct flow) == 192, "struct flow");
 
 /* One message that was handed to IP, or to a reader. */
 struct datagram {
