@@ -85,11 +85,13 @@ class Known:
     entries: list  # of conntrack
     udp_counters: dict  # {side: (sent, read)}
     counts_reads: bool  # UDP's hook sees what is read, not what comes
+    overflow: tuple  # what the tracer could give to no flow, as harness.udp.overflow()
 
 
 def compare(scene, books, known, events):
     """A table of everything but ss, which was asked while connections lived."""
     ledger = ledgers.Ledger()
+    ledgers.give_back(ledger, books, known.captured, known.overflow)
     ledgers.compare_captures(ledger, books, known.captured, known.counts_reads)
     ledgers.compare_udp_counters(ledger, books, known.captured, known.udp_counters,
                                  known.counts_reads)
@@ -149,6 +151,23 @@ def check_that_faults_are_found(scene, books, known):
                 f"not found: {fault}, {kind.name}, {side}")
 
 
+def check_that_what_is_in_no_flow_is_looked_for(scene, books, known):
+    """A flow that is short of what was told to be in none is whole; nobody may lack it, or have too much."""
+    flow = next(c for c in books.all["client"] if c["protocol"] == "udp")
+    numbers = [flow["total"][name] for name in ("sent_bytes", "sent_packets")]
+    lost = tuple(own + more for own, more in zip(known.overflow, (*numbers, 0, 0)))
+    short = {**flow, "total": {**flow["total"], "sent_bytes": 0, "sent_packets": 0}}
+    closed = [c for c in scene.tracer.events.closed if c["id"] != flow["id"]]
+    for told, overflow_told, is_right in (([short], lost, True), ([flow], lost, False),
+                                          ([short], known.overflow, False)):
+        events = Told(scene.tracer.events.active, closed + told)
+        found = compare(scene, ledgers.Books(scene.lab, scene.kinds, events),
+                        dataclasses.replace(known, overflow=overflow_told), events)
+        for row in [row for row in found.rows if row[0] == "deltas"]:
+            del found.rows[row]
+        assert found.is_clean() == is_right, f"{told} beside {overflow_told}: {found}"
+
+
 def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
     standing = ledgers.Ledger()
     end = time.monotonic() + SECONDS
@@ -165,7 +184,7 @@ def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
                   scene.conntrack.stop(),
                   {side: udp_counters(capture.namespace)
                    for side, capture in scene.captures.items()},
-                  scene.tracer.hook("udp") != "cgroup_skb")
+                  scene.tracer.hook("udp") != "cgroup_skb", overflow(scene.tracer))
 
     events = scene.tracer.events
     assert not events.holes(), "messages are missing by their seq"
@@ -177,10 +196,11 @@ def test_everything_that_others_know_of_is_told_once_with_equal_numbers(scene):
     print(f"\n{SECONDS:g} s, hooks {status['kernel']['hooks']}, packets captured: "
           + ", ".join(f"{side} {capture.packets}" for side, capture in scene.captures.items())
           + f"; runs that the kernel skipped: {status['counters']['bpf.missed_runs']}"
-          + f"; in no flow: {overflow(scene.tracer)}"
+          + f"; in no flow: {known.overflow}"
           + "; datagrams that nobody read: "
           + ", ".join(f"{side} {ledger.unread_datagrams(side)}" for side in scene.captures))
     print(ledger)
     assert ledger.is_clean(), "there are differences, see above"
     assert set(status["loss"]["stages"].values()) == {0}, status["loss"]
     check_that_faults_are_found(scene, books, known)
+    check_that_what_is_in_no_flow_is_looked_for(scene, books, known)
