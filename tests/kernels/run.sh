@@ -10,8 +10,8 @@ set -uo pipefail
 . "$RIG/lib/machine.sh"
 
 # The integration tests that run on the host alone: README.md says why.
-readonly ON_HOST_ALONE=({hostile_queries,memory,refusals,health,loss,reload,udp_life}.py
-	cli_{completion,config,conns,dns,top,watch}.py)
+readonly ON_HOST_ALONE=({clients,excludes,handoff,health,hostile_queries,loss,memory,record,refusals,reload,udp_life}.py
+	cli_{completion,config,conns,dns,status,top,watch}.py)
 
 usage() {
 	cat <<EOF
