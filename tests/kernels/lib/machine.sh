@@ -56,7 +56,7 @@ machine_qemu() {
 		-M q35,usb=off -nodefaults -no-user-config -display none -no-reboot \
 		-device virtio-rng-pci "${disks[@]}" -serial "$serial" \
 		-kernel "$folder/vmlinuz" -initrd "$folder/initramfs" \
-		-append "console=ttyS0 mitigations=off quiet panic=-1 oops=panic"
+		-append "console=ttyS0 mitigations=off tsc=reliable quiet panic=-1 oops=panic"
 }
 
 # machine_run SERIES FOLDER ROOT PAYLOAD LOGS LIMIT_S: boots, waits, and leaves in LOGS console.log,
