@@ -37,15 +37,15 @@ static __always_inline u32 flow_end(const struct flow *flow, u64 now_ns)
 	return flow_is_idle(flow, now_ns) ? RECORD_END_IDLE : RECORD_END_NONE;
 }
 
-/* Puts a flow that ended so, or lives, on the stage. */
-static __always_inline void flow_stage_put(struct snapshot_stage *place, const struct flow *flow,
-					   u32 end, u64 now_ns)
+/* Writes a flow that ended so, or lives, to the stage's next place, which is taken when count says so. */
+static __always_inline struct conn_record *
+flow_stage_put(struct snapshot_stage *place, const struct flow *flow, u32 end, u64 now_ns)
 {
 	struct conn_record *record = &place->records[place->count % RECORD_STAGE_CAPACITY];
 
 	record->kind = end == RECORD_END_NONE ? RECORD_KIND_SNAPSHOT : RECORD_KIND_CLOSE;
 	flow_record(record, flow, end, end == RECORD_END_IDLE ? flow->last_ns : now_ns);
-	place->count++;
+	return record;
 }
 
 #ifdef CONN_OLD_KERNEL
@@ -66,14 +66,15 @@ static __always_inline int flow_walk_one(u64 session_id, const struct flow_key *
 		return iterator_result(!place);
 	end = flow_end(flow, now_ns);
 	*is_gone = end != RECORD_END_NONE;
-	if (*is_gone || !only_ends)
-		flow_stage_put(place, flow, end, now_ns);
 	if (*is_gone) {
 		struct flow_key key = *found;
 
+		flow_stage_put(place, flow, end, now_ns);
 		/* Who takes it out tells it: its socket's release may have done so just now. */
-		if (bpf_map_delete_elem(&flow_sets, &key))
-			place->count--;
+		place->count += !bpf_map_delete_elem(&flow_sets, &key);
+	} else if (!only_ends) {
+		flow_stage_put(place, flow, end, now_ns);
+		place->count++;
 	}
 	return 0;
 }
@@ -122,38 +123,64 @@ int sweep_flows_by_task(struct bpf_iter__task *ctx)
 #else
 
 /*
- * The lock is held for one flow at a time: datagrams of others of the set are not to wait for records. One
- * that lives may be added to by what interrupts us.
+ * A flow that lives is read without the lock, which others would wait for if this CPU stood still meanwhile
+ * (interrupts; a hypervisor): it counts if nobody began to end it or has made another one of it.
  */
+static __always_inline void flow_walk_living(struct snapshot_stage *place,
+					     const struct flow_set *set, const struct flow *flow,
+					     u32 way, u64 now_ns)
+{
+	const u64 id = *(volatile const u64 *)&flow->id;
+	const struct conn_record *record;
+
+	LOADS_IN_ORDER();
+	if (*(volatile const u16 *)&set->ending || !*(volatile const u16 *)&set->tags[way])
+		return;
+	LOADS_IN_ORDER();
+	record = flow_stage_put(place, flow, RECORD_END_NONE, now_ns);
+	LOADS_IN_ORDER();
+	if (*(volatile const u16 *)&set->ending || !*(volatile const u16 *)&set->tags[way])
+		return;
+	LOADS_IN_ORDER();
+	place->count += *(volatile const u64 *)&flow->id == id && record->id == id;
+}
+
+/* Ends a flow that is over; who cannot have the lock finds it in the next pass. */
+static __always_inline void flow_walk_over(struct snapshot_stage *place, struct flow_set *set,
+					   struct flow *flow, u32 way, u64 now_ns)
+{
+	u32 end;
+
+	if (flow_set_lock(set, FLOW_WALK_TRIES))
+		return;
+	end = set->tags[way] ? flow_end(flow, now_ns) : RECORD_END_NONE;
+	if (end != RECORD_END_NONE) {
+		STORE_AFTER(set->ending, 1);
+		flow_stage_put(place, flow, end, now_ns);
+		place->count++;
+		flow->key.socket = 0;
+		STORE_AFTER(set->tags[way], 0);
+		STORE_AFTER(set->ending, 0);
+	}
+	lock_release(&set->busy);
+}
+
 static __always_inline void flow_walk_way(struct snapshot_stage *place, struct flow_set *set,
 					  u32 index, u32 way, bool only_ends)
 {
 	struct flow *flow;
 	u64 now_ns;
-	u32 end;
 
 	if (!set->tags[way])
 		return;
 	flow = flow_at(index, way);
 	now_ns = bpf_ktime_get_ns();
-	if (!flow || (only_ends && flow_end(flow, now_ns) == RECORD_END_NONE))
+	if (!flow)
 		return;
-	/* Who cannot have it now finds the flow in the next pass. */
-	if (flow_set_lock(set, FLOW_WALK_TRIES))
-		return;
-	if (set->tags[way]) {
-		end = flow_end(flow, now_ns);
-		if (end != RECORD_END_NONE)
-			STORE_AFTER(set->ending, 1);
-		if (end != RECORD_END_NONE || !only_ends)
-			flow_stage_put(place, flow, end, now_ns);
-		if (end != RECORD_END_NONE) {
-			flow->key.socket = 0;
-			STORE_AFTER(set->tags[way], 0);
-			STORE_AFTER(set->ending, 0);
-		}
-	}
-	lock_release(&set->busy);
+	if (flow_end(flow, now_ns) != RECORD_END_NONE)
+		flow_walk_over(place, set, flow, way, now_ns);
+	else if (!only_ends)
+		flow_walk_living(place, set, flow, way, now_ns);
 }
 
 /* A set; 1 if there is no room. */

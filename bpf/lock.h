@@ -1,9 +1,9 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * Order of stores, and a right that one program on a CPU has at a time. Nobody waits for it: who
+ * Order of stores and loads, and a right that one program on a CPU has at a time. Nobody waits for it: who
  * finds it taken does without.
  *
- * x86 keeps the order of stores; elsewhere a full barrier stands before them.
+ * x86 keeps the order of stores among each other, and of loads; elsewhere a full barrier stands between them.
  */
 #ifndef SOCKWARDEN_BPF_LOCK_H
 #define SOCKWARDEN_BPF_LOCK_H
@@ -17,12 +17,17 @@
 		*(volatile __typeof__(place) *)&(place) = (value); \
 		asm volatile("" ::: "memory");                     \
 	} while (0)
+#define LOADS_IN_ORDER() asm volatile("" ::: "memory")
 #else
 #define STORE_AFTER(place, value)                                  \
 	do {                                                       \
-		u64 fence_ = 0;                                    \
-		__sync_lock_test_and_set(&fence_, 1);              \
+		LOADS_IN_ORDER();                                  \
 		*(volatile __typeof__(place) *)&(place) = (value); \
+	} while (0)
+#define LOADS_IN_ORDER()                              \
+	do {                                          \
+		u64 fence_ = 0;                       \
+		__sync_lock_test_and_set(&fence_, 1); \
 	} while (0)
 #endif
 

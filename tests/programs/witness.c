@@ -6,6 +6,7 @@
  *
  *   tcp IP PORT IP PORT role out_packets out_ip_bytes out_payload in_packets in_ip_bytes in_payload
  *       out_acked in_acked out_synacks in_syns cut_out cut_in over_out over_in early_out early_in
+ *   last ns,way,flags,seq,ack,payload ...   the last packets of the conversation above, numbers from the SYNs' on
  *   udp IP PORT IP PORT - out_packets out_ip_bytes out_payload in_packets in_ip_bytes in_payload
  *   end packets N dropped N fragments N
  *
@@ -42,6 +43,7 @@
 	 TPACKET_ALIGNMENT)
 #define OUT 0
 #define IN 1
+#define LAST 16
 
 struct key {
 	uint8_t ip[2][16]; /* this host's, the peer's; of IPv4 the first four bytes */
@@ -63,6 +65,16 @@ struct way {
 	uint64_t syns;
 };
 
+/* What is told of a packet, for whoever looks into a difference. */
+struct sight {
+	uint64_t at_ns;
+	int64_t seq;
+	int64_t ack;
+	uint32_t payload;
+	uint8_t way;
+	uint8_t flags;
+};
+
 struct conversation {
 	struct conversation *next;
 	struct key key;
@@ -75,9 +87,12 @@ struct conversation {
 	bool is_reset; /* and that is why */
 	uint64_t over[2];
 	uint64_t early[2];
+	struct sight last[LAST];
+	uint64_t sights;
 };
 
 struct packet {
+	uint64_t at_ns;
 	struct key key;
 	const uint8_t *transport;
 	uint32_t transport_bytes; /* of the packet, not of what was kept of it */
@@ -181,6 +196,14 @@ static void take_tcp(const struct packet *packet)
 		if (fin)
 			way->fin = end;
 	}
+	c->last[c->sights++ % LAST] = (struct sight){
+		.at_ns = packet->at_ns,
+		.seq = (int64_t)(seq - way->first),
+		.ack = has_ack ? (int64_t)(ack - other->first) : -1,
+		.payload = payload,
+		.way = (uint8_t)packet->way,
+		.flags = flags,
+	};
 	/* Whoever has reset it reads no acknowledgements any more, and nor does who was. */
 	if (has_ack && other->has_first && !c->is_reset) {
 		const uint64_t acked = unwrap(other, ack);
@@ -232,9 +255,9 @@ static void set_ends(struct packet *packet, const uint8_t *source, size_t bytes)
 	packet->key.port[!from] = load16(packet->transport + 2);
 }
 
-static void take(const uint8_t *ip, uint32_t kept, bool is_out)
+static void take(const uint8_t *ip, uint32_t kept, bool is_out, uint64_t at_ns)
 {
-	struct packet packet = {.way = is_out ? OUT : IN};
+	struct packet packet = {.way = is_out ? OUT : IN, .at_ns = at_ns};
 	uint32_t header;
 
 	if (kept < sizeof(struct iphdr))
@@ -280,7 +303,8 @@ static void take_block(const struct tpacket_block_desc *block)
 
 		if (protocol == ETH_P_IP || protocol == ETH_P_IPV6)
 			take(at + header->tp_net, header->tp_snaplen,
-			     from->sll_pkttype == PACKET_OUTGOING);
+			     from->sll_pkttype == PACKET_OUTGOING,
+			     header->tp_sec * 1000000000ULL + header->tp_nsec);
 		at += header->tp_next_offset;
 	}
 }
@@ -307,6 +331,19 @@ static void print_moment(bool is_known, const uint64_t packets_then[2])
 		printf(" - -");
 }
 
+static void print_last(const struct conversation *c)
+{
+	printf("last");
+	for (uint64_t i = c->sights > LAST ? c->sights - LAST : 0; i < c->sights; i++) {
+		const struct sight *sight = &c->last[i % LAST];
+
+		printf(" %llu,%s,%x,%lld,%lld,%u", (unsigned long long)sight->at_ns,
+		       sight->way == OUT ? "out" : "in", sight->flags, (long long)sight->seq,
+		       (long long)sight->ack, sight->payload);
+	}
+	putchar('\n');
+}
+
 static void print(const struct conversation *c)
 {
 	const int family = c->key.family == 4 ? AF_INET : AF_INET6;
@@ -331,6 +368,7 @@ static void print(const struct conversation *c)
 	print_moment(c->is_cut, c->cut);
 	print_moment(c->is_over, c->over);
 	printf(" %llu %llu\n", (unsigned long long)c->early[OUT], (unsigned long long)c->early[IN]);
+	print_last(c);
 }
 
 /* What was newest is printed first, and each list is the other way round here. */

@@ -189,7 +189,7 @@ def compare_tcp(ledger, row, side, seen, told):
     seen = [flow for flow in seen if side == "client" or flow.out_synacks]
     ledger.pair(row, len(seen), told, (side, seen[0].key if seen else None))
     for flow, connection in zip(seen, told):
-        what = (side, flow)
+        what = (side, flow, connection)
         ledger.equal(row, "bytes_differ", flow.bytes, total(connection, *BYTES), what)
         ledger.equal(row, "packets_differ", flow.counted_packets(), total(connection, *PACKETS),
                      what)

@@ -24,6 +24,7 @@ class Flow:
     cut: tuple = None  # packets when the socket may have gone over into FIN_WAIT2 without an owner
     over: tuple = None  # packets when both FINs had been acknowledged, or before the first reset
     early: tuple = (0, 0)  # packets of somebody who had these ports before
+    last: str = ""  # the last packets, as tests/programs/witness.c prints them
 
     @property
     def bytes(self):
@@ -73,8 +74,14 @@ class Capture:
         assert words[0] == "end" and words[3:] == ["dropped", "0", "fragments", "0"], end
         self.packets = int(words[2])
         flows = {}
+        last = ""
         for line in reversed(lines):
+            if line.startswith("last "):
+                last = line
+                continue
             flow = parse(line.split())
+            if flow.protocol == "tcp":
+                flow.last = last
             flows.setdefault((flow.protocol, flow.key), []).append(flow)
         return flows
 
