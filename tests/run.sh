@@ -312,17 +312,15 @@ main()
 	if wants unit && build fuzz "$logs/build-fuzz.log"; then
 		unit fuzzers "$fuzz" -L fuzzer
 	fi
-	# The virtual machines leave some processor to lint and proofs; tests of the daemons they would only disturb.
-	if wants kernels && [ -x "$release/privd/sockwarden-privd" ]; then
-		kernels_start=$SECONDS
-		kernels >"$logs/kernels.log" 2>&1 &
-		kernels_pid=$!
-	fi
 	if wants lint && build clang "$logs/build-clang.log"; then
 		lint
 	fi
 	wants proof && proof
-	if [ -n "$kernels_pid" ]; then
+	# The virtual machines alone: theirs stand still for long where others want the processors.
+	if wants kernels && [ -x "$release/privd/sockwarden-privd" ]; then
+		kernels_start=$SECONDS
+		kernels >"$logs/kernels.log" 2>&1 &
+		kernels_pid=$!
 		wait "$kernels_pid" || status=$?
 		kernels_pid=
 		count_kernels "$logs/kernels.log" "$status" $((SECONDS - kernels_start))
