@@ -85,6 +85,15 @@ static __always_inline u8 FILL(direction_by_syn)(const struct tcp_sock *tp)
 	return RECORD_DIRECTION_UNKNOWN;
 }
 
+/* Whether a FIN was acknowledged, of a closed socket of which nobody saw it being sent: bytes_acked has its number. */
+static __always_inline bool FILL(has_fin_number)(const struct tcp_sock *tp, u8 direction)
+{
+	u64 numbers = READ(tp, bytes_acked) - FILL(sent_and_acked)(tp, false);
+
+	return direction != RECORD_DIRECTION_UNKNOWN &&
+	       numbers == (direction == RECORD_DIRECTION_OUTGOING ? 2 : 1);
+}
+
 /* Counters of tcp_sock, with the sequence numbers of SYN and FIN taken out of the bytes. */
 static __always_inline void FILL(record_numbers)(struct conn_record *record,
 						 const struct tcp_sock *tp, u8 state, bool fin_sent)
@@ -97,7 +106,9 @@ static __always_inline void FILL(record_numbers)(struct conn_record *record,
 		record->flags |= RECORD_FIN_RECEIVED;
 		received -= received > 0;
 	}
-	if (FILL(fin_is_acked)(tp, state, fin_sent)) {
+	if (FILL(fin_is_acked)(tp, state,
+			       fin_sent || (state == TCP_CLOSE &&
+					    FILL(has_fin_number)(tp, record->direction)))) {
 		record->flags |= RECORD_FIN_ACKED;
 		acked -= acked > 0;
 	}

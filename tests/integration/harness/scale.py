@@ -4,6 +4,8 @@
 SOCKWARDEN_BUILD  the build directory (default: the one that tests/run.sh makes)
 SOCKWARDEN_SCALE  factor on the number of connections; 0.05 suits an emulated machine
 SOCKWARDEN_SLOW   factor on every time-out
+SOCKWARDEN_STALLS set where processors stand still at any moment, as emulated ones do: a packet that was seen may be
+                  overtaken by later ones before TCP has it
 """
 import os
 import pathlib
@@ -13,6 +15,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[3]
 BUILD = pathlib.Path(os.environ.get("SOCKWARDEN_BUILD", ROOT / "build" / "tests")).resolve()
 SCALE = float(os.environ.get("SOCKWARDEN_SCALE", "1"))
 SLOW = float(os.environ.get("SOCKWARDEN_SLOW", "1"))
+STALLS = bool(os.environ.get("SOCKWARDEN_STALLS"))
 
 
 def scaled(count, least=8):
