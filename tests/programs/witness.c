@@ -204,8 +204,8 @@ static void take_tcp(const struct packet *packet)
 		.way = (uint8_t)packet->way,
 		.flags = flags,
 	};
-	/* Whoever has reset it reads no acknowledgements any more, and nor does who was. */
-	if (has_ack && other->has_first && !c->is_reset) {
+	/* Whoever has reset it reads no acknowledgements any more, and nor does who was, the reset's own included. */
+	if (has_ack && other->has_first && !c->is_reset && !(flags & TH_RST)) {
 		const uint64_t acked = unwrap(other, ack);
 
 		if (acked > other->acked && acked <= other->end)
