@@ -3,7 +3,7 @@
 
     count.py ctest XML            passed, failed, skipped of ctest's JUnit file; a Criterion program counts as its tests
     count.py pytest XML           the same of pytest's
-    count.py skips XML            one line for each skipped test, with its reason
+    count.py skips XML            one line for each skipped test, with its reason, and for each that was tried twice
     count.py kernels LOG STATUS   the sums of the kernel rig's summary lines
     count.py proof LOG STATUS     the same of the proofs' summary line
 """
@@ -60,6 +60,9 @@ def skips(path):
         skip = case.find("skipped")
         if skip is not None:
             print(f"    skipped {name}: {skip.get('message', '')}")
+        for first in case.iter("property"):
+            print(f"    tried twice {name}: at first {first.get('value', '')}")
+            break
 
 
 def summaries(pattern, path, status):

@@ -31,7 +31,8 @@ def parse_arguments():
     parser.add_argument("--seconds", type=int, default=3, help="of load in each run")
     parser.add_argument("--long", type=int, default=0, help="one run of so many seconds with sockwarden")
     parser.add_argument("--resolver", choices=("dnsmasq", "unbound"), default="dnsmasq")
-    parser.add_argument("--parts", action="store_true", help="also DNS alone, by either filter, and flows alone")
+    parser.add_argument("--parts", action="store_true", help="also with the classic filter, DNS alone by either filter, and flows alone")
+    parser.add_argument("--other", help="a second build directory, to compare with")
     parser.add_argument("--names", type=int, default=1000, help="that are asked for, a tenth of them unknown")
     return parser.parse_args()
 
@@ -40,7 +41,7 @@ ARGUMENTS = parse_arguments()
 os.environ["SOCKWARDEN_BUILD"] = ARGUMENTS.build
 # pylint: disable=wrong-import-position
 from common import cpu_ns, machine  # noqa: E402
-from harness import daemons  # noqa: E402
+from harness import daemons, scale  # noqa: E402
 from harness.netns import Netns, join  # noqa: E402
 from harness.scale import wait_until  # noqa: E402
 
@@ -135,12 +136,15 @@ class Floor(Nothing):
 
 class Sockwarden(Nothing):
     name = "sockwarden"
+    build = scale.BUILD
     options = ()
+    is_measured = True
     packets = worker_ns = 0
     failures = []
 
     def __enter__(self):
         self.directory = tempfile.TemporaryDirectory(prefix="sockwarden-bench.")
+        scale.BUILD = self.build
         self.tracer = daemons.Tracer(
             self.directory.name, config={"publish.interval_s": 30}, privd_options=self.options,
             privd_prefix=["nsenter", f"--net={self.scene.host.path}", "unshare", "--pid", "--fork",
@@ -160,7 +164,7 @@ class Sockwarden(Nothing):
         time.sleep(0.3)
         wait_until(lambda: gained()["packets"] == gained()["captured"], 20, "all packets are read")
         now = gained()
-        if self.options:
+        if not self.is_measured:
             return
         Sockwarden.packets += now["packets"]
         Sockwarden.worker_ns += cpu_ns(self.tracer.worker.pid) - self.worker_before
@@ -176,21 +180,38 @@ class Sockwarden(Nothing):
         self.directory.cleanup()
 
 
+class Other(Sockwarden):
+    """Of another build."""
+    name = "other"
+    build = pathlib.Path(ARGUMENTS.other or ".").resolve()
+    is_measured = False
+
+
 class Names(Sockwarden):
     """Without UDP's flows."""
     name = "names"
+    is_measured = False
     options = ("--udp-hook", "none")
 
 
+class Whole(Sockwarden):
+    """With the packets through the classic filter's ring."""
+    name = "by ring"
+    is_measured = False
+    options = ("--packet-filter", "classic")
+
+
 class Classic(Sockwarden):
-    """The same, with the packets through the classic filter's ring."""
+    """The same, without UDP's flows."""
     name = "classic"
+    is_measured = False
     options = ("--udp-hook", "none", "--packet-filter", "classic")
 
 
 class Flows(Sockwarden):
     """Without DNS."""
     name = "flows"
+    is_measured = False
     options = ("--dns-ports", "none")
 
 
@@ -202,7 +223,8 @@ def main():
         try:
             time.sleep(0.5)
             scene.load(1)
-            kinds = [Nothing, Floor, Sockwarden] + [Names, Classic, Flows] * ARGUMENTS.parts
+            kinds = [Nothing, Floor, Sockwarden] + [Other] * bool(ARGUMENTS.other)
+            kinds += [Whole, Names, Classic, Flows] * ARGUMENTS.parts
             tracers = [kind(scene) for kind in kinds]
             for number in range(ARGUMENTS.rounds):
                 turn = number % len(tracers)

@@ -25,18 +25,20 @@ def read(path):
 
 
 def outcomes(junit):
-    passed, failed, skipped = [], [], []
+    """(passed, failed, skipped, what was tried twice)."""
+    passed, failed, skipped, twice = [], [], [], []
     for case in tree.parse(junit).getroot().iter("testcase"):
         name = f"{case.get('classname')}::{case.get('name')}"
         bad = [*case.iter("failure"), *case.iter("error")]
         skip = case.find("skipped")
+        twice += [(name, first.get("value", "")) for first in [*case.iter("property")][:1]]
         if bad:
             failed.append((name, bad[0].get("message", "").splitlines()[0:1]))
         elif skip is not None:
             skipped.append((name, skip.get("message", "")))
         else:
             passed.append(name)
-    return passed, failed, skipped
+    return passed, failed, skipped, twice
 
 
 def last_started(log):
@@ -52,7 +54,7 @@ def main():
         print(f"kernel {release}: pytest ended with {status} and no results ({seconds} s):")
         print("\n".join("    " + line for line in read(logs / "pytest.log").splitlines()[-30:]))
         return 1
-    passed, failed, skipped = outcomes(junit)
+    passed, failed, skipped, twice = outcomes(junit)
     if status == TIMED_OUT and passed:
         # the report's last entry is the test that was running, with neither name nor outcome
         passed.pop()
@@ -64,6 +66,8 @@ def main():
     )
     for name, reason in skipped:
         print(f"    skipped {name}: {reason}")
+    for name, why in twice:
+        print(f"    tried twice {name}: at first {why[:300]}")
     for name, message in failed[:SHOWN]:
         print(f"    FAILED {name}: {''.join(message)[:300]}")
     if len(failed) > SHOWN:
