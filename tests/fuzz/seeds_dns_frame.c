@@ -3,6 +3,7 @@
  * Writes the seeds of fuzz_dns_frame into the folder that is its only argument: each way in which a packet
  * may be put together.
  */
+#include "tests/fuzz/seed_file.h"
 #include "tests/unit/example_packet.h"
 
 #include <netinet/in.h>
@@ -23,16 +24,11 @@ static const char *folder;
 static int write_seed(const char *name, uint8_t link, uint8_t missing)
 {
 	const uint8_t head[] = {link, 0, missing};
-	char path[512];
-	FILE *file;
+	FILE *file = seed_open(folder, name);
 	bool written;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "we");
-	if (!file) {
-		perror(path);
+	if (!file)
 		return -1;
-	}
 	written = fwrite(head, sizeof(head), 1, file) == 1 &&
 		  fwrite(packet.bytes, packet.length - missing, 1, file) == 1;
 	return fclose(file) == 0 && written ? 0 : -1;

@@ -4,6 +4,7 @@
  * kinds of the benchmark's corpus, and odd ones put together by hand.
  */
 #include "tests/bench/dns/corpus.h"
+#include "tests/fuzz/seed_file.h"
 #include "tests/unit/example_dns.h"
 
 #include <stdbool.h>
@@ -16,16 +17,11 @@ static const char *folder;
 
 static int write_seed(const char *name, const void *bytes, size_t length, uint8_t flags)
 {
-	char path[512];
-	FILE *file;
+	FILE *file = seed_open(folder, name);
 	bool written;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "we");
-	if (!file) {
-		perror(path);
+	if (!file)
 		return -1;
-	}
 	written = fwrite(&flags, 1, 1, file) == 1 && fwrite(bytes, length, 1, file) == 1;
 	return fclose(file) == 0 && written ? 0 : -1;
 }

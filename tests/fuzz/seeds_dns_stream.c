@@ -3,6 +3,8 @@
  * Writes the seeds of fuzz_dns_stream into the folder that is its only argument: streams in order, out
  * of order, with holes, cut, sent again, ended, and of several flows.
  */
+#include "tests/fuzz/seed_file.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -25,16 +27,11 @@ struct step {
 
 static int write_seed(const char *folder, const char *name, const struct step *steps, size_t count)
 {
-	char path[512];
-	FILE *file;
+	FILE *file = seed_open(folder, name);
 	bool written = true;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "we");
-	if (!file) {
-		perror(path);
+	if (!file)
 		return -1;
-	}
 	for (size_t i = 0; i < count; i++) {
 		const struct step *step = &steps[i];
 		const uint8_t bytes[8] = {

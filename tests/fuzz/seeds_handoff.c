@@ -4,6 +4,7 @@
  * table as a message of its own, and one whole session.
  */
 #include "proto/handoff.h"
+#include "tests/fuzz/seed_file.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -24,18 +25,6 @@ static int write_step(FILE *file, const struct handoff_row *row, bool advance)
 			       fwrite(message, row->length, 1, file) == 1
 		       ? 0
 		       : -1;
-}
-
-static FILE *seed_open(const char *folder, const char *name)
-{
-	char path[512];
-	FILE *file;
-
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "we");
-	if (!file)
-		perror(path);
-	return file;
 }
 
 static int write_row(const char *folder, const struct handoff_row *row)

@@ -3,6 +3,7 @@
  * Writes the seeds of fuzz_intake into the folder that is its only argument.
  */
 #include "tests/fuzz/intake_steps.h"
+#include "tests/fuzz/seed_file.h"
 
 #include <stdio.h>
 
@@ -62,16 +63,11 @@ static const struct seed seeds[] = {
 
 static int write_seed(const char *folder, const struct seed *seed)
 {
-	char path[512];
-	FILE *file;
+	FILE *file = seed_open(folder, seed->name);
 	int error = 0;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, seed->name);
-	file = fopen(path, "we");
-	if (!file) {
-		perror(path);
+	if (!file)
 		return -1;
-	}
 	for (unsigned i = 0; i < seed->times; i++)
 		error |= fwrite(seed->steps, sizeof(seed->steps[0]), seed->count, file) !=
 			 seed->count;

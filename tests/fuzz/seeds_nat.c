@@ -3,6 +3,7 @@
  * Writes the seeds of fuzz_nat into the folder that is its only argument: what the kernel sends, in
  * this machine's byte order.
  */
+#include "tests/fuzz/seed_file.h"
 #include "tests/unit/example_nat.h"
 
 #include <stdio.h>
@@ -10,16 +11,11 @@
 static int write_seed(const char *folder, const char *name, struct example_message *messages,
 		      size_t count)
 {
-	char path[512];
-	FILE *file;
+	FILE *file = seed_open(folder, name);
 	bool written = true;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "we");
-	if (!file) {
-		perror(path);
+	if (!file)
 		return -1;
-	}
 	for (size_t i = 0; i < count; i++) {
 		const uint8_t head[] = {(uint8_t)(messages[i].length >> 8),
 					(uint8_t)messages[i].length, (uint8_t)i, 50};

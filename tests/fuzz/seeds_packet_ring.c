@@ -3,6 +3,7 @@
  * Writes the seeds of fuzz_packet_ring into the folder that is its only argument: rings as the kernel fills
  * them, with packets of each kind.
  */
+#include "tests/fuzz/seed_file.h"
 #include "tests/unit/example_packet.h"
 
 #include <arpa/inet.h>
@@ -71,16 +72,11 @@ static void put(unsigned block, unsigned protocol, uint8_t kind,
 
 static int write_seed(const char *folder, const char *name)
 {
-	char path[512];
-	FILE *file;
+	FILE *file = seed_open(folder, name);
 	bool written;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "we");
-	if (!file) {
-		perror(path);
+	if (!file)
 		return -1;
-	}
 	written = fwrite(ring, sizeof(ring), 1, file) == 1;
 	return fclose(file) == 0 && written ? 0 : -1;
 }

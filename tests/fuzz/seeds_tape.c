@@ -3,6 +3,7 @@
  * Writes the seeds of fuzz_tape into the folder that is its only argument. They are made by the
  * build because a tape carries the hash of the records' layout.
  */
+#include "tests/fuzz/seed_file.h"
 #include "tests/unit/example_conn.h"
 #include "tests/unit/example_dns_world.h"
 #include "tests/unit/example_nat.h"
@@ -13,16 +14,11 @@
 
 static int write_seed(const char *folder, const char *name, char kind, struct example_tape *tape)
 {
-	char path[512];
-	FILE *file;
+	FILE *file = seed_open(folder, name);
 	bool written;
 
-	snprintf(path, sizeof(path), "%s/%s", folder, name);
-	file = fopen(path, "we");
-	if (!file) {
-		perror(path);
+	if (!file)
 		return -1;
-	}
 	written = fputc(kind, file) == kind &&
 		  fwrite(tape->bytes.text, tape->bytes.length, 1, file) == 1;
 	example_tape_free(tape);

@@ -12,6 +12,7 @@ from _pytest.runner import runtestprotocol
 
 from harness import daemons, udp
 from harness.netns import Netns
+from harness.scale import is_sanitized
 
 SECOND_TRIES = 3
 
@@ -35,13 +36,14 @@ def first_failure(reports):
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item, nextitem):
     """A test that fails is tried once more, up to three of a session: tests that give real time its limits share the
-    machine with whatever its host does. Each that passes then is named, with why it failed at first.
+    machine with whatever its host does. Each is named, with why it failed at first. Not with sanitizers, and not
+    where a daemon had ended: what they find need not come twice.
     """
     tried = item.session.__dict__.setdefault("second_tries", {})
     item.ihook.pytest_runtest_logstart(nodeid=item.nodeid, location=item.location)
     reports = runtestprotocol(item, nextitem=nextitem, log=False)
     why = first_failure(reports)
-    if why and len(tried) < SECOND_TRIES:
+    if why and " ended" not in why and not is_sanitized() and len(tried) < SECOND_TRIES:
         tried[item.nodeid] = why
         item._initrequest()  # pylint: disable=protected-access
         reports = runtestprotocol(item, nextitem=nextitem, log=False)
